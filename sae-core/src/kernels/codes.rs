@@ -37,4 +37,27 @@ impl Codes {
         let range = self.offsets[r] as usize..self.offsets[r + 1] as usize;
         (&self.latents[range.clone()], &self.values[range])
     }
+
+    pub(super) fn push_row(&mut self, latents: &[u32], values: &[f32]) {
+        self.latents.extend_from_slice(latents);
+        self.values.extend_from_slice(values);
+        self.offsets.push(self.latents.len() as u32);
+    }
+
+    pub(super) fn concatenate(parts: &[Self]) -> Self {
+        let nnz = parts.iter().map(Self::nnz).sum();
+        let mut all = Self {
+            offsets: Vec::with_capacity(1 + parts.iter().map(Self::n_rows).sum::<usize>()),
+            latents: Vec::with_capacity(nnz),
+            values: Vec::with_capacity(nnz),
+        };
+        all.offsets.push(0);
+        for part in parts {
+            let start = all.latents.len() as u32;
+            all.offsets.extend(part.offsets[1..].iter().map(|offset| start + offset));
+            all.latents.extend_from_slice(&part.latents);
+            all.values.extend_from_slice(&part.values);
+        }
+        all
+    }
 }

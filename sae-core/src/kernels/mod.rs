@@ -1,41 +1,38 @@
 //! The mathematics of sparse codes, fast.
+//!
+//! | file | does |
+//! |---|---|
+//! | `codes` | what sparse codes are |
+//! | `encode`, `select` | dense product fused with the selection of active latents |
+//! | `decode`, `by_latent` | sparse decoding and the gradients of both matrices |
+//! | `rows`, `simd` | the two inner loops, for each instruction set |
+//!
+//! Everything runs on the current rayon pool and gives the same bits for any number of threads.
 
+mod by_latent;
 mod codes;
+mod decode;
+mod encode;
+mod rows;
+mod select;
+mod simd;
 
+pub use by_latent::ByLatent;
 pub use codes::Codes;
+pub use decode::{decode, decode_grad_values, grad_weights};
+pub use encode::{Encoder, encode};
+pub use rows::{dot, weighted_sum};
+pub use select::Selection;
 
-/// Which latents fire, given their pre-activations.
-#[derive(Debug, Clone, Copy)]
-pub enum Selection<'a> {
-    /// Every positive pre-activation.
-    Positive,
-    /// The `k` largest, if positive; of equal ones the lower latent.
-    TopK(usize),
-    /// Every positive pre-activation above its latent's threshold, `[d_sae]`.
-    Above(&'a [f32]),
-}
+use rayon::prelude::*;
 
-/// What encoding needs: `pre_acts = W_enc (x − b_pre) + b_enc`, then a selection.
-#[derive(Debug, Clone, Copy)]
-pub struct Encoder<'a> {
-    /// Width of the input.
-    pub d_in: usize,
-    /// `[d_sae, d_in]`
-    pub w_enc: &'a [f32],
-    /// `[d_sae]`
-    pub b_enc: &'a [f32],
-    /// `[d_in]`, subtracted from every input; `None` subtracts nothing.
-    pub b_pre: Option<&'a [f32]>,
-    /// Which latents fire.
-    pub selection: Selection<'a>,
-}
-
-/// TEMPORARY
-pub fn encode(_encoder: &Encoder<'_>, _x: &[f32]) -> Codes {
-    Codes::default()
-}
-
-/// TEMPORARY
-pub fn decode(codes: &Codes, _w_dec: &[f32], b_dec: &[f32]) -> Vec<f32> {
-    vec![0.0; codes.n_rows() * b_dec.len()]
+/// `x − b` for every row of `x` `[n_rows, d_in]`.
+pub fn subtract_from_rows(x: &[f32], b: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    out.par_chunks_mut(b.len()).zip(x.par_chunks(b.len())).with_min_len(256).for_each(|(out, x)| {
+        for ((out, x), b) in out.iter_mut().zip(x).zip(b) {
+            *out = x - b;
+        }
+    });
+    out
 }

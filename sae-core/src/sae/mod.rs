@@ -11,7 +11,7 @@
 
 mod plain;
 
-use crate::kernels::{self, Codes, Encoder};
+use crate::kernels::{self, Codes, Encoder, Selection};
 
 /// What becomes of the pre-activations at inference.
 ///
@@ -72,25 +72,21 @@ impl Sae {
     /// # Panics
     /// If the length of `x` is not a multiple of `d_in`.
     pub fn encode(&self, x: &[f32]) -> Codes {
-        kernels::encode(&self.encoder(), x)
+        let selection = match &self.rule {
+            Rule::Standard => Selection::Positive,
+            Rule::TopK { k } => Selection::TopK(*k),
+            Rule::JumpRelu { threshold } => Selection::Above(threshold),
+        };
+        let encoder = Encoder { w_enc: &self.w_enc, b_enc: &self.b_enc, selection };
+        if self.apply_b_dec_to_input {
+            kernels::encode(&encoder, &kernels::subtract_from_rows(x, &self.b_dec))
+        } else {
+            kernels::encode(&encoder, x)
+        }
     }
 
     /// Decodes to `[n_rows, d_in]`: `x̂ = W_decᵀ acts + b_dec`.
     pub fn decode(&self, codes: &Codes) -> Vec<f32> {
         kernels::decode(codes, &self.w_dec, &self.b_dec)
-    }
-
-    fn encoder(&self) -> Encoder<'_> {
-        Encoder {
-            d_in: self.d_in,
-            w_enc: &self.w_enc,
-            b_enc: &self.b_enc,
-            b_pre: self.apply_b_dec_to_input.then_some(self.b_dec.as_slice()),
-            selection: match &self.rule {
-                Rule::Standard => kernels::Selection::Positive,
-                Rule::TopK { k } => kernels::Selection::TopK(*k),
-                Rule::JumpRelu { threshold } => kernels::Selection::Above(threshold),
-            },
-        }
     }
 }

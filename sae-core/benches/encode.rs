@@ -1,0 +1,76 @@
+//! Encoding and decoding beside their bound, the bare dense product of the encoder.
+//!
+//! `cargo bench -p sae-core --bench encode`
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sae_core::{Rule, Sae};
+
+const BATCH: usize = 4096;
+/// The width of a small sentence encoder, and of GPT-2 small.
+const SHAPES: [(usize, usize); 2] = [(384, 6144), (768, 24576)];
+
+fn noise(n: usize, scale: f32) -> Vec<f32> {
+    let mut state = 88172645463325252u64;
+    let mut uniform = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    (0..n).map(|_| (uniform() + uniform() + uniform() + uniform() - 2.0) * 1.732 * scale).collect()
+}
+
+fn encode(c: &mut Criterion) {
+    for (d_in, d_sae) in SHAPES {
+        let mut group = c.benchmark_group(format!("encode/{d_in}x{d_sae}"));
+        group.throughput(Throughput::Elements(BATCH as u64)).sample_size(10);
+        let x = noise(BATCH * d_in, 1.0);
+        let w = noise(d_sae * d_in, (d_in as f32).sqrt().recip());
+        let mut out = vec![0.0f32; BATCH * d_sae];
+        group.bench_function("bound: dense product", |b| {
+            b.iter(|| {
+                // SAFETY: the strides describe three whole, initialised buffers.
+                unsafe {
+                    gemm::gemm(
+                        BATCH,
+                        d_sae,
+                        d_in,
+                        out.as_mut_ptr(),
+                        1,
+                        d_sae as isize,
+                        false,
+                        x.as_ptr(),
+                        1,
+                        d_in as isize,
+                        w.as_ptr(),
+                        d_in as isize,
+                        1,
+                        0.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        gemm::Parallelism::Rayon(0),
+                    );
+                }
+            });
+        });
+        let sae = Sae {
+            d_in,
+            d_sae,
+            rule: Rule::TopK { k: 32 },
+            apply_b_dec_to_input: true,
+            b_enc: vec![0.0; d_sae],
+            w_dec: w.clone(),
+            w_enc: w,
+            b_dec: vec![0.0; d_in],
+        };
+        group.bench_function("encode", |b| b.iter(|| sae.encode(&x)));
+        let codes = sae.encode(&x);
+        group.bench_function("decode", |b| b.iter(|| sae.decode(&codes)));
+        group.finish();
+    }
+}
+
+criterion_group!(benches, encode);
+criterion_main!(benches);

@@ -1,0 +1,50 @@
+//! Decoding sparse codes, forwards and backwards, touching active latents only.
+
+use super::{ByLatent, Codes, dot, weighted_sum};
+use rayon::prelude::*;
+
+/// Rows that a thread takes at once.
+const BLOCK_ROWS: usize = 32;
+
+/// `x̂[r, :] = bias + Σ_j values[r, j] · w_dec[latents[r, j], :]`, `[n_rows, d_in]`.
+pub fn decode(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
+    let d_in = bias.len();
+    let mut out = vec![0.0; codes.n_rows() * d_in];
+    out.par_chunks_mut(d_in).with_min_len(BLOCK_ROWS).enumerate().for_each(|(r, out)| {
+        let (latents, values) = codes.row(r);
+        out.copy_from_slice(bias);
+        weighted_sum(latents, values, w_dec, out);
+    });
+    out
+}
+
+/// The gradient at the codes' values, `[nnz]`, from the gradient at the output, `[n_rows, d_in]`:
+/// `grad_values[r, j] = ⟨grad[r, :], w_dec[latents[r, j], :]⟩`.
+pub fn decode_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32]) -> Vec<f32> {
+    let d_in = grad.len() / codes.n_rows().max(1);
+    let block = |first: usize| {
+        let rows = first..(first + BLOCK_ROWS).min(codes.n_rows());
+        rows.flat_map(move |r| {
+            let grad = &grad[r * d_in..(r + 1) * d_in];
+            codes.row(r).0.iter().map(move |&l| dot(grad, &w_dec[l as usize * d_in..(l as usize + 1) * d_in]))
+        })
+    };
+    let starts: Vec<usize> = (0..codes.n_rows()).step_by(BLOCK_ROWS).collect();
+    let blocks: Vec<Vec<f32>> = starts.into_par_iter().map(|first| block(first).collect()).collect();
+    blocks.concat()
+}
+
+/// The gradient at a weight matrix `[d_sae, d_in]` whose row `l` acts where latent `l` is active:
+/// `grad_w[l, :] = Σ weights[r, j] · matrix[r, :]` over the entries `(r, j)` with latent `l`.
+///
+/// With `weights` the codes' values and `matrix` the gradient at the output this is the decoder's
+/// gradient; with the gradient at the values and the centred inputs it is the encoder's.
+pub fn grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d_in: usize) -> Vec<f32> {
+    let weights = by_latent.permute(weights);
+    let mut out = vec![0.0; by_latent.d_sae() * d_in];
+    out.par_chunks_mut(d_in).with_min_len(16).enumerate().for_each(|(latent, out)| {
+        let entries = by_latent.entries(latent);
+        weighted_sum(&by_latent.rows()[entries.clone()], &weights[entries], matrix, out);
+    });
+    out
+}

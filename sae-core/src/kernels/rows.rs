@@ -1,0 +1,92 @@
+//! The two loops that every sparse operation is made of, on rows of a dense matrix.
+//!
+//! Decoding sums decoder rows; the gradient of a decoder row sums output gradients; the gradient of
+//! an encoder row sums inputs: all are [`weighted_sum`]. The gradient of a code is [`dot`].
+
+use super::simd::{mul_add, multiversion};
+
+/// Accumulators kept in registers while all rows of the sum pass by.
+const LANES: usize = 64;
+
+multiversion! {
+    /// `out += Σ_j weights[j] · matrix[rows[j], :]`, with `out` `[d]` and `matrix` `[_, d]`.
+    pub fn weighted_sum(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) = weighted_sum_body
+}
+
+#[inline(always)]
+fn weighted_sum_body<const FMA: bool>(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) {
+    let d = out.len();
+    let (blocks, tail) = out.as_chunks_mut::<LANES>();
+    for (b, block) in blocks.iter_mut().enumerate() {
+        let mut acc = *block;
+        for (&row, &weight) in rows.iter().zip(weights) {
+            let start = row as usize * d + b * LANES;
+            let source = &matrix[start..start + LANES];
+            for i in 0..LANES {
+                acc[i] = mul_add::<FMA>(weight, source[i], acc[i]);
+            }
+        }
+        *block = acc;
+    }
+    if !tail.is_empty() {
+        for (&row, &weight) in rows.iter().zip(weights) {
+            let end = (row as usize + 1) * d;
+            for (out, &value) in tail.iter_mut().zip(&matrix[end - d % LANES..end]) {
+                *out = mul_add::<FMA>(weight, value, *out);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `Σ_i a[i] · b[i]` over two slices of equal length.
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body
+}
+
+#[inline(always)]
+fn dot_body<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
+    const WIDTH: usize = 32;
+    let mut acc = [0.0f32; WIDTH];
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..WIDTH {
+            acc[i] = mul_add::<FMA>(a[i], b[i], acc[i]);
+        }
+    }
+    let mut width = WIDTH;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            acc[i] += acc[i + width];
+        }
+    }
+    acc[0] + a_tail.iter().zip(b_tail).map(|(a, b)| a * b).sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn weighted_sum_adds_every_row(d in 1usize..200, picks in prop::collection::vec((0u32..7, -2f32..2.0), 0..9)) {
+            let matrix: Vec<f32> = (0..7 * d).map(|i| (i as f32 * 0.37).sin()).collect();
+            let (rows, weights): (Vec<u32>, Vec<f32>) = picks.into_iter().unzip();
+            let mut out = vec![0.5; d];
+            weighted_sum(&rows, &weights, &matrix, &mut out);
+            for i in 0..d {
+                let sum: f32 = rows.iter().zip(&weights).map(|(&r, w)| w * matrix[r as usize * d + i]).sum();
+                prop_assert!((out[i] - 0.5 - sum).abs() < 1e-5);
+            }
+        }
+
+        #[test]
+        fn dot_is_the_sum_of_products(d in 0usize..300) {
+            let a: Vec<f32> = (0..d).map(|i| (i as f32 * 0.7).cos()).collect();
+            let b: Vec<f32> = (0..d).map(|i| (i as f32 * 0.3).sin()).collect();
+            let exact: f64 = a.iter().zip(&b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            prop_assert!((f64::from(dot(&a, &b)) - exact).abs() < 1e-4);
+        }
+    }
+}
