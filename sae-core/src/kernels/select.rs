@@ -1,5 +1,7 @@
 //! Selecting the latents that fire while pre-activations pass by in chunks.
 
+use super::simd::multiversion;
+
 /// Which latents fire, given their pre-activations.
 #[derive(Debug, Clone, Copy)]
 pub enum Selection<'a> {
@@ -11,7 +13,7 @@ pub enum Selection<'a> {
     Above(&'a [f32]),
 }
 
-/// The latents of one row selected so far.
+/// The latents of one row selected so far, in increasing order.
 ///
 /// Chunks of pre-activations are offered in increasing order of latents. For [`Selection::TopK`]
 /// candidates are collected above a rising bar: when 4k of them wait, the best k stay and the
@@ -21,7 +23,6 @@ pub(super) struct Selected {
     pub(super) latents: Vec<u32>,
     pub(super) values: Vec<f32>,
     bar: f32,
-    keys: Vec<u64>,
 }
 
 impl Selected {
@@ -52,43 +53,22 @@ impl Selected {
         }
     }
 
-    /// Leaves the selection of the whole row, in increasing order of latents.
+    /// Leaves the selection of the whole row.
     pub(super) fn finish(&mut self, selection: Selection<'_>) {
         if let Selection::TopK(k) = selection {
             self.keep_largest(k);
-            self.keys.clear();
-            let pairs = self.latents.iter().zip(&self.values);
-            self.keys
-                .extend(pairs.map(|(&latent, value)| u64::from(latent) << 32 | u64::from(value.to_bits())));
-            self.keys.sort_unstable();
-            for (i, key) in self.keys.iter().enumerate() {
-                self.latents[i] = (key >> 32) as u32;
-                self.values[i] = f32::from_bits(*key as u32);
-            }
         }
     }
 
     fn collect(&mut self, first: usize, products: &[f32], bias: &[f32], k: usize) {
         let limit = k.saturating_mul(4).max(64);
+        let mut done = 0;
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f") {
             // SAFETY: AVX-512F was just detected.
-            unsafe { self.collect_avx512(first, products, bias, k, limit) };
-            return;
+            done = unsafe { self.collect_avx512(first, products, bias, (k, limit)) };
         }
-        self.collect_from(0, first, products, bias, (k, limit));
-    }
-
-    /// The same as the AVX-512 loop, one at a time, from position `start` of the chunk.
-    fn collect_from(
-        &mut self,
-        start: usize,
-        first: usize,
-        products: &[f32],
-        bias: &[f32],
-        (k, limit): (usize, usize),
-    ) {
-        for i in start..products.len() {
+        for i in done..products.len() {
             let pre_act = products[i] + bias[i];
             if pre_act > self.bar {
                 self.latents.push((first + i) as u32);
@@ -100,9 +80,16 @@ impl Selected {
         }
     }
 
+    /// The loop of [`Self::collect`], 16 at a time; gives the number of products it dealt with.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
-    fn collect_avx512(&mut self, first: usize, products: &[f32], bias: &[f32], k: usize, limit: usize) {
+    fn collect_avx512(
+        &mut self,
+        first: usize,
+        products: &[f32],
+        bias: &[f32],
+        (k, limit): (usize, usize),
+    ) -> usize {
         use std::arch::x86_64::*;
         const WIDTH: usize = 16;
         let (chunks, _) = products.as_chunks::<WIDTH>();
@@ -118,48 +105,76 @@ impl Selected {
                 continue;
             }
             let latents = _mm512_add_epi32(lane, _mm512_set1_epi32((first + c * WIDTH) as i32));
-            let (old, found) = (self.latents.len(), above.count_ones() as usize);
-            self.latents.resize(old + WIDTH, 0);
-            self.values.resize(old + WIDTH, 0.0);
-            // SAFETY: both vectors have 16 entries from `old` on.
+            let (mut found_latents, mut found_values) = ([0u32; WIDTH], [0f32; WIDTH]);
+            // SAFETY: both arrays have 16 entries.
             unsafe {
                 _mm512_storeu_si512(
-                    self.latents.as_mut_ptr().add(old).cast(),
+                    found_latents.as_mut_ptr().cast(),
                     _mm512_maskz_compress_epi32(above, latents),
                 );
-                _mm512_storeu_ps(
-                    self.values.as_mut_ptr().add(old),
-                    _mm512_maskz_compress_ps(above, pre_acts),
-                );
+                _mm512_storeu_ps(found_values.as_mut_ptr(), _mm512_maskz_compress_ps(above, pre_acts));
             }
-            self.latents.truncate(old + found);
-            self.values.truncate(old + found);
+            let found = above.count_ones() as usize;
+            self.latents.extend_from_slice(&found_latents[..found]);
+            self.values.extend_from_slice(&found_values[..found]);
             if self.latents.len() >= limit {
                 self.keep_largest(k);
                 bar = _mm512_set1_ps(self.bar);
             }
         }
-        self.collect_from(chunks.len() * WIDTH, first, products, bias, (k, limit));
+        chunks.len() * WIDTH
     }
 
-    /// Keeps the `k` largest candidates in no order and raises the bar to the smallest of them.
+    /// Keeps the `k` largest candidates, of equal ones the lower latents, and raises the bar to the
+    /// smallest of them.
     fn keep_largest(&mut self, k: usize) {
-        if self.latents.len() <= k || k == 0 {
-            self.latents.truncate(k);
-            self.values.truncate(k);
+        if self.values.len() <= k {
             return;
         }
-        // Candidates are positive, so their bits order as they do; of equals the lower latent is larger.
-        self.keys.clear();
-        let pairs = self.latents.iter().zip(&self.values);
-        self.keys.extend(pairs.map(|(&latent, value)| u64::from(value.to_bits()) << 32 | u64::from(!latent)));
-        self.keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a));
-        self.latents.clear();
-        self.values.clear();
-        for key in &self.keys[..k] {
-            self.latents.push(!(*key as u32));
-            self.values.push(f32::from_bits((key >> 32) as u32));
+        let smallest = if k == 0 { f32::INFINITY } else { f32::from_bits(kth_largest_bits(&self.values, k)) };
+        let larger = self.values.iter().filter(|&&value| value > smallest).count();
+        let mut room_for_equal = k - larger;
+        let mut kept = 0;
+        for i in 0..self.values.len() {
+            let value = self.values[i];
+            let keep = value > smallest || (value == smallest && room_for_equal > 0);
+            room_for_equal -= usize::from(keep && value == smallest);
+            // Written whether kept or not: a store costs less than a branch missed half the time.
+            self.latents[kept] = self.latents[i];
+            self.values[kept] = value;
+            kept += usize::from(keep);
         }
-        self.bar = self.values.iter().copied().fold(f32::INFINITY, f32::min);
+        self.latents.truncate(k);
+        self.values.truncate(k);
+        self.bar = smallest;
     }
+}
+
+multiversion! {
+    /// The bits of the `k`-th largest of positive values, `1 <= k <= values.len()`.
+    ///
+    /// Bits of positive floats order as the floats do, so this is bisection over integers, and each
+    /// step is a count that vectorises: for the 4k values of a selection far quicker than sorting.
+    fn kth_largest_bits(values: &[f32], k: usize) -> u32 = kth_largest_bits_body
+}
+
+#[inline(always)]
+fn kth_largest_bits_body<const FMA: bool>(values: &[f32], k: usize) -> u32 {
+    // Invariant: at least k values are >= low, fewer than k are >= high.
+    let (mut low, mut high) = (u32::MAX, 0u32);
+    for value in values {
+        low = low.min(value.to_bits());
+        high = high.max(value.to_bits());
+    }
+    high += 1;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let count: u32 = values.iter().map(|value| u32::from(value.to_bits() >= middle)).sum();
+        if count as usize >= k {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
