@@ -1,0 +1,149 @@
+import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
+import type { CSSProperties } from 'react';
+import { latentsQuery, PAGE_SIZE, saeQuery, type LatentFilter } from '../api/queries';
+import type { LatentRow } from '../api/types';
+import { densityPosition, formatCount, formatDensity, formatValue } from '../format';
+import { navigate, paths, setSearch, useSearch } from '../router';
+import { TokenChip } from '../tokens/chip';
+import { Link } from '../ui/link';
+import { useMedia } from '../ui/media';
+import { ErrorNote, Note } from '../ui/states';
+import { useTitle } from '../ui/title';
+import { VirtualList } from '../ui/virtual-list';
+import { readFilter, sortBy } from './latent-filter';
+import { LatentFilters } from './latent-filters';
+import { useRememberList } from './list-memory';
+import { useVisiblePages } from './pages-of';
+import { SaeHeader } from './sae-header';
+import { UnindexedRun } from './unindexed';
+
+const COLUMNS: { name: string; className: string; sort?: LatentFilter['sort'] }[] = [
+  { name: 'Latent', className: 'num', sort: 'id' },
+  { name: 'Density', className: 'density', sort: 'density' },
+  { name: 'Max', className: 'num', sort: 'max' },
+  { name: 'Mean', className: 'num', sort: 'mean' },
+  { name: 'Documents', className: 'num documents' },
+  { name: 'Top tokens', className: 'chips' },
+];
+
+function Head({ filter }: { filter: LatentFilter }) {
+  return COLUMNS.map(({ name, className, sort }) => {
+    const sorted = sort === filter.sort;
+    const order = filter.order === 'asc' ? 'ascending' : 'descending';
+    return (
+      <div
+        key={name}
+        role="columnheader"
+        className={className}
+        aria-sort={sort === undefined ? undefined : sorted ? order : 'none'}
+      >
+        {sort === undefined ? (
+          name
+        ) : (
+          <button type="button" className="sort" onClick={() => setSearch(sortBy(filter, sort))}>
+            {name}
+            <span aria-hidden="true">{sorted ? (filter.order === 'asc' ? '↑' : '↓') : ''}</span>
+          </button>
+        )}
+      </div>
+    );
+  });
+}
+
+function Cells(props: { sae: string; row: LatentRow; nRows: number; token: string }) {
+  const { sae, row, nRows, token } = props;
+  const bar = { '--share': densityPosition(row.density, nRows) } as CSSProperties;
+  return (
+    <>
+      <div role="gridcell" className="num">
+        <Link to={paths.latent(sae, row.latent)} tabIndex={-1} className="row-link">
+          {row.latent}
+        </Link>
+      </div>
+      <div role="gridcell" className="density" data-dead={row.firings === 0 || undefined}>
+        <span className="bar" style={bar} aria-hidden="true" />
+        <span>{row.firings === 0 ? 'dead' : formatDensity(row.density)}</span>
+      </div>
+      <div role="gridcell" className="num">
+        {formatValue(row.max)}
+      </div>
+      <div role="gridcell" className="num">
+        {formatValue(row.mean)}
+      </div>
+      <div role="gridcell" className="num documents">
+        {formatCount(row.documents)}
+      </div>
+      <div role="gridcell" className="chips">
+        {row.top_tokens.map((top) => (
+          <TokenChip key={top.token} token={top.token} found={token} />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function EmptyCells() {
+  return COLUMNS.map(({ name, className }) => (
+    <div role="gridcell" className={className} key={name}>
+      <span className="skeleton" />
+    </div>
+  ));
+}
+
+export function LatentsPage({ sae }: { sae: string }) {
+  useTitle(`Latents of ${sae}`);
+  const filter = readFilter(useSearch());
+  const detail = useQuery(saeQuery(sae)).data;
+  const [pages, onRange] = useVisiblePages();
+  const narrow = useMedia('(max-width: 720px)');
+  useRememberList(sae);
+
+  // The first page also tells the total, and shows the old one until the new one is there.
+  const start = useQuery({ ...latentsQuery(sae, filter, 0), placeholderData: keepPreviousData });
+  const fetched = useQueries({ queries: pages.map((page) => latentsQuery(sae, filter, page)) });
+  const failed = fetched.find((query) => query.error !== null) ?? start;
+  const byPage = new Map(pages.map((page, i) => [page, fetched[i]?.data?.latents]));
+  const rowAt = (index: number) =>
+    byPage.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ??
+    (start.isPlaceholderData || index < PAGE_SIZE ? start.data?.latents[index] : undefined);
+  const open = (index: number) => {
+    const row = rowAt(index);
+    if (row !== undefined) navigate(paths.latent(sae, row.latent));
+  };
+
+  const total = start.data?.total ?? 0;
+  return (
+    <div className="page filling">
+      <SaeHeader sae={sae} title="Latents" />
+      {detail !== undefined && detail.status !== 'indexed' ? (
+        <UnindexedRun sae={detail} />
+      ) : (
+        <>
+          <LatentFilters sae={sae} filter={filter} dSae={detail?.d_sae} total={start.data?.total} />
+          {failed.error !== null && (
+            <ErrorNote error={failed.error} retry={() => void failed.refetch()} />
+          )}
+          {start.data?.total === 0 && <Note>No latent passes these filters.</Note>}
+          <VirtualList
+            id="latents"
+            label="Latents"
+            total={start.data === undefined && start.error === null ? 30 : total}
+            rowHeight={narrow ? 64 : 36}
+            columns={COLUMNS.length}
+            head={<Head filter={filter} />}
+            busy={start.isFetching || start.isPlaceholderData}
+            row={(index) => {
+              const row = rowAt(index);
+              if (row === undefined) return <EmptyCells />;
+              const nRows = detail?.index?.n_rows ?? 1e6;
+              return <Cells sae={sae} row={row} nRows={nRows} token={filter.token} />;
+            }}
+            onOpen={open}
+            onRange={onRange}
+            memoryKey={`${sae} ${JSON.stringify(filter)}`}
+          />
+        </>
+      )}
+    </div>
+  );
+}
