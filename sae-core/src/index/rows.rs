@@ -1,0 +1,133 @@
+//! The columns of a dump beside its activations, row by row.
+
+use super::{Meta, table::Table};
+use crate::Result;
+use arrow::{
+    array::{Array, AsArray, Int64Array, RecordBatch, StringArray},
+    compute::cast,
+    datatypes::{DataType, UInt32Type},
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use serde_json::Value;
+
+/// Columns with a fixed meaning; every other one is metadata.
+pub(super) const OWN_COLUMNS: [&str; 4] = ["doc_id", "pos", "token_id", "token"];
+
+/// `rows.arrow`.
+#[derive(Debug)]
+pub(super) struct Rows {
+    table: Table,
+    batch_rows: usize,
+    n_rows: u64,
+    token: Option<usize>,
+    pos: Option<Vec<Int64Array>>,
+}
+
+impl Rows {
+    pub(super) fn new(table: Table, meta: &Meta) -> Result<Self> {
+        table.expect_rows(meta.n_rows, meta.batch_rows)?;
+        let found = columns(&table);
+        if found != meta.columns {
+            let names = |columns: &[super::Column]| {
+                let columns = columns.iter().map(|column| format!("{}: {}", column.name, column.data_type));
+                columns.collect::<Vec<_>>().join(", ")
+            };
+            return Err(table.corrupt(format!("columns {}", names(&meta.columns)), names(&found)));
+        }
+        let token = match &meta.token_column {
+            None => None,
+            Some(name) => {
+                let index = table.schema.index_of(name).ok();
+                let is_text = |index: &usize| table.schema.field(*index).data_type() == &text_type();
+                let index = index.filter(is_text);
+                Some(index.ok_or_else(|| table.corrupt(format!("tokens in column {name}"), "none"))?)
+            }
+        };
+        let pos = match table.schema.index_of("pos") {
+            Err(_) => None,
+            Ok(index) => {
+                let numbers = |batch: &RecordBatch| {
+                    let column = cast(batch.column(index), &DataType::Int64);
+                    column.map(|column| column.as_primitive().clone())
+                };
+                let columns: Result<_, _> = table.batches.iter().map(numbers).collect();
+                Some(columns.map_err(|error| super::table::at(&table.path, error))?)
+            }
+        };
+        Ok(Self { batch_rows: meta.batch_rows, n_rows: meta.n_rows, token, pos, table })
+    }
+
+    fn locate(&self, row: u64) -> Option<(usize, usize)> {
+        let row = (row < self.n_rows).then_some(row as usize)?;
+        Some((row / self.batch_rows, row % self.batch_rows))
+    }
+
+    /// The key of the row's token in [`Rows::tokens`].
+    pub(super) fn token_key(&self, row: u64) -> Option<u32> {
+        let (batch, i) = self.locate(row)?;
+        let tokens = self.table.batches[batch].column(self.token?).as_dictionary::<UInt32Type>();
+        tokens.key(i).map(|key| key as u32)
+    }
+
+    /// The distinct tokens by key.
+    pub(super) fn tokens(&self) -> Option<&StringArray> {
+        let batch = self.table.batches.first()?;
+        Some(batch.column(self.token?).as_dictionary::<UInt32Type>().values().as_string())
+    }
+
+    /// The row's position in its document.
+    pub(super) fn pos(&self, row: u64) -> Option<i64> {
+        let (batch, i) = self.locate(row)?;
+        let pos = &self.pos.as_ref()?[batch];
+        pos.is_valid(i).then(|| pos.value(i))
+    }
+
+    /// The row's metadata.
+    pub(super) fn metadata(&self, row: u64) -> Vec<(String, Value)> {
+        match self.locate(row) {
+            None => Vec::new(),
+            Some((batch, i)) => values(&self.table.batches[batch], i, &OWN_COLUMNS),
+        }
+    }
+}
+
+/// How strings are stored.
+pub(super) fn text_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
+}
+
+/// The columns of a file as `meta.json` lists them.
+fn columns(table: &Table) -> Vec<super::Column> {
+    let columns = table.schema.fields().iter().map(|field| {
+        let data_type = if field.data_type() == &text_type() { &DataType::Utf8 } else { field.data_type() };
+        super::Column { name: field.name().clone(), data_type: data_type.to_string() }
+    });
+    columns.collect()
+}
+
+/// Row `i` of every column but those named.
+pub(super) fn values(batch: &RecordBatch, i: usize, except: &[&str]) -> Vec<(String, Value)> {
+    let schema = batch.schema_ref();
+    let columns = schema.fields().iter().zip(batch.columns());
+    let columns = columns.filter(|(field, _)| !except.contains(&field.name().as_str()));
+    columns.map(|(field, column)| (field.name().clone(), json(column, i))).collect()
+}
+
+/// One value of a column: numbers and booleans as themselves, everything else as Arrow shows it.
+fn json(column: &dyn Array, i: usize) -> Value {
+    if column.is_null(i) {
+        return Value::Null;
+    }
+    let data_type = column.data_type();
+    let options = FormatOptions::default();
+    let text = match ArrayFormatter::try_new(column, &options) {
+        Ok(formatter) => formatter.value(i).to_string(),
+        Err(_) => return Value::Null,
+    };
+    if data_type == &DataType::Boolean || data_type.is_numeric() {
+        // NaN and infinity are no JSON, nor are decimals numbers of ours.
+        serde_json::from_str(&text).unwrap_or(Value::String(text))
+    } else {
+        Value::String(text)
+    }
+}
