@@ -10,11 +10,13 @@
 //! | [`formats`] | *Here is somebody's SAE on disk, give me a [`Sae`]*, and back. |
 //! | [`index`] | *Which rows fire this latent? Which latents fire on this row?* |
 //! | [`metrics`] | What L0, FVU and the others mean, exactly. |
+//! | [`atomic`] | How files and directories come to be complete or absent. |
 //! | [`run`] | Where everything stands in a run directory. |
 //!
 //! Names are the field's: `d_in`, `d_sae`, `w_enc`, `b_enc`, `w_dec`, `b_dec`, `pre_acts`, `acts`.
 //! A learned unit is a *latent*.
 
+pub mod atomic;
 pub mod dump;
 mod error;
 pub mod formats;
