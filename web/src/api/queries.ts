@@ -98,7 +98,12 @@ export const documentQuery = (sae: string, docId: number) =>
   });
 
 /** Fetches what the arrows lead to, so that stepping through latents does not wait. */
-export function prefetchNeighbours(client: QueryClient, sae: string, page: LatentPage, options: ExampleOptions) {
+export function prefetchNeighbours(
+  client: QueryClient,
+  sae: string,
+  page: LatentPage,
+  options: ExampleOptions,
+) {
   for (const latent of [page.next, page.previous]) {
     if (latent === null) continue;
     // A failure shows when the latent is opened.

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { documentQuery } from '../api/queries';
+import type { DocumentPage as DocumentData } from '../api/types';
 import { formatCount } from '../format';
 import { DocumentText } from '../panels/document-text';
 import { StrongestPanel } from '../panels/strongest';
@@ -11,8 +12,10 @@ import { ErrorNote, Loading, Skeleton } from '../ui/states';
 import { useTitle } from '../ui/title';
 import { metadataText } from './documents';
 
-function Head(props: { sae: string; docId: number; previous?: number | null; next?: number | null }) {
-  const { sae, docId, previous = null, next = null } = props;
+function Head(props: { sae: string; docId: number; data: DocumentData | undefined }) {
+  const { sae, docId, data } = props;
+  const previous = data?.previous ?? null;
+  const next = data?.next ?? null;
   const latent = useSearch().get('latent');
   const to = (doc: number) =>
     paths.document(sae, doc) + (latent === null ? '' : `?latent=${latent}`);
@@ -27,6 +30,10 @@ function Head(props: { sae: string; docId: number; previous?: number | null; nex
       <h1>
         Document {docId} <span className="muted">of {sae}</span>
       </h1>
+      <p className="muted facts">
+        {data !== undefined &&
+          `${formatCount(data.n_rows)} tokens · ${metadataText(data.metadata)}`}
+      </p>
       <nav aria-label="Documents" className="steps">
         <button
           type="button"
@@ -61,7 +68,7 @@ export function DocumentPage({ sae, docId }: { sae: string; docId: number }) {
 
   return (
     <div className="page">
-      <Head sae={sae} docId={docId} previous={data?.previous} next={data?.next} />
+      <Head sae={sae} docId={docId} data={data} />
       {error !== null && <ErrorNote error={error} retry={() => void refetch()} />}
       {data === undefined && error === null && (
         <div className="document-panels">
@@ -71,23 +78,18 @@ export function DocumentPage({ sae, docId }: { sae: string; docId: number }) {
         </div>
       )}
       {data !== undefined && (
-        <>
-          <p className="muted facts">
-            {formatCount(data.n_rows)} tokens · {metadataText(data.metadata)}
-          </p>
-          <div className="document-panels">
-            <DocumentText key={docId} document={data} latent={latent} row={row} />
-            <div className="side sticky">
-              <TokenPanel sae={sae} token={token} latent={latent} onChoose={choose} />
-              <StrongestPanel
-                sae={sae}
-                strongest={data.strongest}
-                latent={latent}
-                onChoose={choose}
-              />
-            </div>
+        <div className="document-panels">
+          <DocumentText key={docId} document={data} latent={latent} row={row} />
+          <div className="side sticky">
+            <TokenPanel sae={sae} token={token} latent={latent} onChoose={choose} />
+            <StrongestPanel
+              sae={sae}
+              strongest={data.strongest}
+              latent={latent}
+              onChoose={choose}
+            />
           </div>
-        </>
+        </div>
       )}
     </div>
   );

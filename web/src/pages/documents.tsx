@@ -1,15 +1,15 @@
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
-import { documentsQuery, PAGE_SIZE, saeQuery } from '../api/queries';
-import type { Metadata, SaeDetail } from '../api/types';
+import { documentsQuery, PAGE_SIZE } from '../api/queries';
+import type { DocumentRow, Metadata, SaeDetail } from '../api/types';
 import { formatCount } from '../format';
 import { navigate, paths, setSearch, useSearch } from '../router';
 import { Link } from '../ui/link';
 import { useMedia } from '../ui/media';
 import { ErrorNote, Note } from '../ui/states';
 import { useTitle } from '../ui/title';
-import { VirtualList } from '../ui/virtual-list';
+import { UNKNOWN_TOTAL, VirtualList } from '../ui/virtual-list';
+import { IndexedSae } from './indexed-sae';
 import { useVisiblePages } from './pages-of';
-import { SaeHeader } from './sae-header';
 
 export const metadataText = (metadata: Metadata) =>
   Object.values(metadata)
@@ -38,7 +38,9 @@ function GroupFilter(props: { groups: SaeDetail['groups']; value: string; total?
         </label>
       )}
       <output className="count" aria-live="polite">
-        {total === undefined ? '' : `${formatCount(total)} ${total === 1 ? 'document' : 'documents'}`}
+        {total === undefined
+          ? ''
+          : `${formatCount(total)} ${total === 1 ? 'document' : 'documents'}`}
       </output>
     </div>
   );
@@ -51,10 +53,38 @@ const HEADS = [
   ['Begins', 'preview'],
 ] as const;
 
-export function DocumentsPage({ sae }: { sae: string }) {
-  useTitle(`Documents of ${sae}`);
+function Cells({ sae, row }: { sae: string; row: DocumentRow }) {
+  return (
+    <>
+      <div role="gridcell" className="num">
+        <Link to={paths.document(sae, row.doc_id)} tabIndex={-1} className="row-link">
+          {row.doc_id}
+        </Link>
+      </div>
+      <div role="gridcell" className="num">
+        {formatCount(row.n_rows)}
+      </div>
+      <div role="gridcell" className="metadata">
+        {metadataText(row.metadata)}
+      </div>
+      <div role="gridcell" className="preview">
+        {row.preview}
+      </div>
+    </>
+  );
+}
+
+function EmptyCells() {
+  return HEADS.map(([name, className]) => (
+    <div role="gridcell" className={className} key={name}>
+      <span className="skeleton" />
+    </div>
+  ));
+}
+
+function Documents({ detail }: { detail: SaeDetail }) {
+  const sae = detail.id;
   const group = useSearch().get('group') ?? '';
-  const detail = useQuery(saeQuery(sae)).data;
   const [pages, onRange] = useVisiblePages();
   const narrow = useMedia('(max-width: 720px)');
 
@@ -65,18 +95,18 @@ export function DocumentsPage({ sae }: { sae: string }) {
   const rowAt = (index: number) =>
     byPage.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ?? start.data?.documents[index];
 
+  const total = start.data?.total;
   return (
-    <div className="page filling">
-      <SaeHeader sae={sae} title="Documents" />
-      <GroupFilter groups={detail?.groups ?? []} value={group} total={start.data?.total} />
+    <>
+      <GroupFilter groups={detail.groups} value={group} total={total} />
       {failed.error !== null && (
         <ErrorNote error={failed.error} retry={() => void failed.refetch()} />
       )}
-      {start.data?.total === 0 && <Note>There are no documents here.</Note>}
+      {total === 0 && <Note>There are no documents here.</Note>}
       <VirtualList
         id="documents"
         label="Documents"
-        total={start.data?.total ?? (start.error === null ? 30 : 0)}
+        total={total ?? (start.error === null ? UNKNOWN_TOTAL : 0)}
         rowHeight={narrow ? 64 : 36}
         columns={HEADS.length}
         head={HEADS.map(([name, className]) => (
@@ -87,31 +117,7 @@ export function DocumentsPage({ sae }: { sae: string }) {
         busy={start.isFetching}
         row={(index) => {
           const row = rowAt(index);
-          if (row === undefined) {
-            return HEADS.map(([name, className]) => (
-              <div role="gridcell" className={className} key={name}>
-                <span className="skeleton" />
-              </div>
-            ));
-          }
-          return (
-            <>
-              <div role="gridcell" className="num">
-                <Link to={paths.document(sae, row.doc_id)} tabIndex={-1} className="row-link">
-                  {row.doc_id}
-                </Link>
-              </div>
-              <div role="gridcell" className="num">
-                {formatCount(row.n_rows)}
-              </div>
-              <div role="gridcell" className="metadata">
-                {metadataText(row.metadata)}
-              </div>
-              <div role="gridcell" className="preview">
-                {row.preview}
-              </div>
-            </>
-          );
+          return row === undefined ? <EmptyCells /> : <Cells sae={sae} row={row} />;
         }}
         onOpen={(index) => {
           const row = rowAt(index);
@@ -120,6 +126,15 @@ export function DocumentsPage({ sae }: { sae: string }) {
         onRange={onRange}
         memoryKey={`${sae} documents ${group}`}
       />
-    </div>
+    </>
+  );
+}
+
+export function DocumentsPage({ sae }: { sae: string }) {
+  useTitle(`Documents of ${sae}`);
+  return (
+    <IndexedSae sae={sae} title="Documents">
+      {(detail) => <Documents detail={detail} />}
+    </IndexedSae>
   );
 }

@@ -4,7 +4,9 @@ import { navigate, paths, setSearch, useSearch } from '../router';
 import { Field } from '../ui/field';
 
 const checkDensity = (text: string) =>
-  parseDensity(text) === undefined ? 'A density between 0 and 1, such as 0.5%, 0.005 or 5e-3' : null;
+  parseDensity(text) === undefined
+    ? 'A density between 0 and 1, such as 0.5%, 0.005 or 5e-3'
+    : null;
 
 function Jump({ sae, dSae }: { sae: string; dSae: number | undefined }) {
   return (
@@ -13,7 +15,8 @@ function Jump({ sae, dSae }: { sae: string; dSae: number | undefined }) {
       onSubmit={(event) => {
         event.preventDefault();
         const latent = new FormData(event.currentTarget).get('latent');
-        if (typeof latent === 'string' && latent !== '') navigate(paths.latent(sae, Number(latent)));
+        if (typeof latent === 'string' && latent !== '')
+          navigate(paths.latent(sae, Number(latent)));
       }}
     >
       <label className="field">

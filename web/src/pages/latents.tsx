@@ -1,7 +1,7 @@
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import type { CSSProperties } from 'react';
-import { latentsQuery, PAGE_SIZE, saeQuery, type LatentFilter } from '../api/queries';
-import type { LatentRow } from '../api/types';
+import { latentsQuery, PAGE_SIZE, type LatentFilter } from '../api/queries';
+import type { LatentRow, SaeDetail } from '../api/types';
 import { densityPosition, formatCount, formatDensity, formatValue } from '../format';
 import { navigate, paths, setSearch, useSearch } from '../router';
 import { TokenChip } from '../tokens/chip';
@@ -9,13 +9,12 @@ import { Link } from '../ui/link';
 import { useMedia } from '../ui/media';
 import { ErrorNote, Note } from '../ui/states';
 import { useTitle } from '../ui/title';
-import { VirtualList } from '../ui/virtual-list';
+import { UNKNOWN_TOTAL, VirtualList } from '../ui/virtual-list';
+import { IndexedSae } from './indexed-sae';
 import { readFilter, sortBy } from './latent-filter';
 import { LatentFilters } from './latent-filters';
 import { useRememberList } from './list-memory';
 import { useVisiblePages } from './pages-of';
-import { SaeHeader } from './sae-header';
-import { UnindexedRun } from './unindexed';
 
 const COLUMNS: { name: string; className: string; sort?: LatentFilter['sort'] }[] = [
   { name: 'Latent', className: 'num', sort: 'id' },
@@ -90,10 +89,9 @@ function EmptyCells() {
   ));
 }
 
-export function LatentsPage({ sae }: { sae: string }) {
-  useTitle(`Latents of ${sae}`);
+function LatentList({ detail }: { detail: SaeDetail }) {
+  const sae = detail.id;
   const filter = readFilter(useSearch());
-  const detail = useQuery(saeQuery(sae)).data;
   const [pages, onRange] = useVisiblePages();
   const narrow = useMedia('(max-width: 720px)');
   useRememberList(sae);
@@ -104,46 +102,46 @@ export function LatentsPage({ sae }: { sae: string }) {
   const failed = fetched.find((query) => query.error !== null) ?? start;
   const byPage = new Map(pages.map((page, i) => [page, fetched[i]?.data?.latents]));
   const rowAt = (index: number) =>
-    byPage.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ??
-    (start.isPlaceholderData || index < PAGE_SIZE ? start.data?.latents[index] : undefined);
-  const open = (index: number) => {
-    const row = rowAt(index);
-    if (row !== undefined) navigate(paths.latent(sae, row.latent));
-  };
+    byPage.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ?? start.data?.latents[index];
 
-  const total = start.data?.total ?? 0;
+  const total = start.data?.total;
   return (
-    <div className="page filling">
-      <SaeHeader sae={sae} title="Latents" />
-      {detail !== undefined && detail.status !== 'indexed' ? (
-        <UnindexedRun sae={detail} />
-      ) : (
-        <>
-          <LatentFilters sae={sae} filter={filter} dSae={detail?.d_sae} total={start.data?.total} />
-          {failed.error !== null && (
-            <ErrorNote error={failed.error} retry={() => void failed.refetch()} />
-          )}
-          {start.data?.total === 0 && <Note>No latent passes these filters.</Note>}
-          <VirtualList
-            id="latents"
-            label="Latents"
-            total={start.data === undefined && start.error === null ? 30 : total}
-            rowHeight={narrow ? 64 : 36}
-            columns={COLUMNS.length}
-            head={<Head filter={filter} />}
-            busy={start.isFetching || start.isPlaceholderData}
-            row={(index) => {
-              const row = rowAt(index);
-              if (row === undefined) return <EmptyCells />;
-              const nRows = detail?.index?.n_rows ?? 1e6;
-              return <Cells sae={sae} row={row} nRows={nRows} token={filter.token} />;
-            }}
-            onOpen={open}
-            onRange={onRange}
-            memoryKey={`${sae} ${JSON.stringify(filter)}`}
-          />
-        </>
+    <>
+      <LatentFilters sae={sae} filter={filter} dSae={detail.d_sae} total={total} />
+      {failed.error !== null && (
+        <ErrorNote error={failed.error} retry={() => void failed.refetch()} />
       )}
-    </div>
+      {total === 0 && <Note>No latent passes these filters.</Note>}
+      <VirtualList
+        id="latents"
+        label="Latents"
+        total={total ?? (start.error === null ? UNKNOWN_TOTAL : 0)}
+        rowHeight={narrow ? 64 : 36}
+        columns={COLUMNS.length}
+        head={<Head filter={filter} />}
+        busy={start.isFetching}
+        row={(index) => {
+          const row = rowAt(index);
+          if (row === undefined) return <EmptyCells />;
+          const nRows = detail.index?.n_rows ?? 1;
+          return <Cells sae={sae} row={row} nRows={nRows} token={filter.token} />;
+        }}
+        onOpen={(index) => {
+          const row = rowAt(index);
+          if (row !== undefined) navigate(paths.latent(sae, row.latent));
+        }}
+        onRange={onRange}
+        memoryKey={`${sae} ${JSON.stringify(filter)}`}
+      />
+    </>
+  );
+}
+
+export function LatentsPage({ sae }: { sae: string }) {
+  useTitle(`Latents of ${sae}`);
+  return (
+    <IndexedSae sae={sae} title="Latents">
+      {(detail) => <LatentList detail={detail} />}
+    </IndexedSae>
   );
 }

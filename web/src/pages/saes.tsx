@@ -11,17 +11,21 @@ function SaeCard({ sae }: { sae: SaeSummary }) {
   const source = [sae.model_name, sae.hook_name].filter((name) => name !== null).join(' · ');
   return (
     <li className="card sae-card">
-      <div className="sae-name">
-        <h2>
-          <Link to={paths.latents(sae.id)}>{sae.id}</Link>
-        </h2>
-        <Status status={sae.status} />
+      <div className="sae-header">
+        <div>
+          <div className="sae-name">
+            <h2>
+              <Link to={paths.latents(sae.id)}>{sae.id}</Link>
+            </h2>
+            <Status status={sae.status} />
+          </div>
+          <p className="muted">
+            {sae.architecture}
+            {source !== '' && ` on ${source}`}
+          </p>
+        </div>
+        <FigureList figures={figuresOf(sae)} />
       </div>
-      <p className="muted">
-        {sae.architecture}
-        {source !== '' && ` on ${source}`}
-      </p>
-      <FigureList figures={figuresOf(sae)} />
       {sae.status === 'training' && sae.training !== null && (
         <TrainingProgress training={sae.training} />
       )}

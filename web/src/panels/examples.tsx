@@ -1,12 +1,7 @@
 import { useMemo } from 'react';
 import type { ExampleGroup, LatentPage } from '../api/types';
 import { formatCount, formatValue } from '../format';
-import {
-  DEFAULTS,
-  MAX_CONTEXT,
-  MAX_PER_GROUP,
-  readExampleOptions,
-} from '../pages/example-options';
+import { DEFAULTS, MAX_CONTEXT, MAX_PER_GROUP, readExampleOptions } from '../pages/example-options';
 import { setSearch, useSearch } from '../router';
 import { detectJoining } from '../tokens/text';
 import { Field } from '../ui/field';
@@ -23,7 +18,12 @@ function Controls() {
   const options = readExampleOptions(useSearch());
   const set = (name: keyof typeof DEFAULTS) => (text: string) =>
     setSearch({ [name]: Number(text) === DEFAULTS[name] ? null : Number(text) });
-  const number = (label: string, name: 'before' | 'after' | 'per_group', min: number, max: number) => (
+  const number = (
+    label: string,
+    name: 'before' | 'after' | 'per_group',
+    min: number,
+    max: number,
+  ) => (
     <Field
       label={label}
       type="number"
@@ -56,10 +56,13 @@ const isWhole = (group: ExampleGroup) => group.examples.length >= group.n;
 /** What the group's examples were taken from, so that nobody takes a draw for the whole. */
 function population(group: ExampleGroup): string {
   const range = `${formatValue(group.low)} to ${formatValue(group.high)}`;
-  const sorted = group.low > group.high ? `${formatValue(group.high)} to ${formatValue(group.low)}` : range;
+  const sorted =
+    group.low > group.high ? `${formatValue(group.high)} to ${formatValue(group.low)}` : range;
   if (group.id === 'top') return `activations ${sorted}`;
   const n = formatCount(group.n);
-  const drawn = isWhole(group) ? `all ${n} firings` : `${group.examples.length} drawn from ${n} firings`;
+  const drawn = isWhole(group)
+    ? `all ${n} firings`
+    : `${group.examples.length} drawn from ${n} firings`;
   return `${drawn} · activations ${sorted}`;
 }
 

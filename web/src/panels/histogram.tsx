@@ -19,7 +19,11 @@ function binText({ max, counts }: Histogram, bin: number): string {
   return `${formatValue(bin * step)} to ${formatValue((bin + 1) * step)}: ${formatCount(count)} firings`;
 }
 
-function Bars({ histogram, log, onBin }: {
+function Bars({
+  histogram,
+  log,
+  onBin,
+}: {
   histogram: Histogram;
   log: boolean;
   onBin: (bin: number | null) => void;

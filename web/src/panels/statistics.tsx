@@ -9,7 +9,11 @@ function rowsOf(s: Statistics): Row[] {
   const interval = `${formatDensity(s.density_low)} – ${formatDensity(s.density_high)}`;
   return [
     ['Firings', formatCount(s.firings), 'Rows on which the latent is greater than 0.'],
-    ['Density', formatDensity(s.density), `Firings over all ${formatCount(s.n_rows)} indexed rows.`],
+    [
+      'Density',
+      formatDensity(s.density),
+      `Firings over all ${formatCount(s.n_rows)} indexed rows.`,
+    ],
     ['95% interval', interval, 'Wilson interval of the density, taking rows as independent draws.'],
     ['Documents', formatCount(s.documents), 'Documents in which it fires at least once.'],
     ['Max', formatValue(s.max), 'The largest activation.'],

@@ -32,7 +32,10 @@ function unmark(token: string): string {
 
 /** White space that would be lost to the eye as signs. */
 const signs = (text: string) =>
-  text.replaceAll('\n', '↵').replaceAll('\t', '⇥').replaceAll(/^ +| +$/g, (s) => '·'.repeat(s.length));
+  text
+    .replaceAll('\n', '↵')
+    .replaceAll('\t', '⇥')
+    .replaceAll(/^ +| +$/g, (s) => '·'.repeat(s.length));
 
 function spacedPiece(token: string): Piece {
   const text = unmark(token);

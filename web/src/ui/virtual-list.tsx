@@ -10,6 +10,9 @@ import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 
 const MAX_HEIGHT = 12_000_000;
 const OVERSCAN = 8;
 
+/** Rows to hold the place of a list that is not there yet. */
+export const UNKNOWN_TOTAL = 30;
+
 type List = Virtualizer<HTMLDivElement, Element>;
 
 /** Rows' pixels per pixel of the scroll bar: 1 until the rows are taller than an element may be. */
