@@ -29,7 +29,7 @@ function SaeCard({ sae }: { sae: SaeSummary }) {
       {sae.status === 'training' && sae.training !== null && (
         <TrainingProgress training={sae.training} />
       )}
-      {sae.status === 'trained' && (
+      {sae.status === 'trained' && typeof sae.problem !== 'string' && (
         <p className="muted">
           Not indexed yet: run <code>sae index</code> to see its latents.
         </p>

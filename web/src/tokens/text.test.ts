@@ -40,7 +40,7 @@ describe('layoutTokens of spaced tokens', () => {
   it.each([
     [['The', ' cat', 's', '.'], 'The cats.'],
     [['The', 'Ġcat'], 'The cat'],
-    [['▁The', '▁cat'], ' The cat'],
+    [['▁The', '▁cat'], 'The cat'],
     [['a', '\n', 'b'], 'a↵b'],
     [['if', ':', 'Ċ', 'ĠĠĠ', 'Ġx'], 'if:↵ ·· x'],
     [['a', ' ', 'b'], 'a·b'],

@@ -37,11 +37,11 @@ const signs = (text: string) =>
     .replaceAll('\t', '⇥')
     .replaceAll(/^ +| +$/g, (s) => '·'.repeat(s.length));
 
-function spacedPiece(token: string): Piece {
+function spacedPiece(token: string, index: number): Piece {
   const text = unmark(token);
   const lead = text.length > 1 && text.startsWith(' ');
   return {
-    gap: lead ? ' ' : '',
+    gap: lead && index > 0 ? ' ' : '',
     text: signs(lead ? text.slice(1) : text),
     breakAfter: text.includes('\n'),
   };

@@ -4,7 +4,14 @@ import {
   useVirtualizer,
   type Virtualizer,
 } from '@tanstack/react-virtual';
-import { useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+import {
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+  type KeyboardEvent,
+  type ReactNode,
+} from 'react';
 
 /** Browsers clip elements that are taller than this or a little more. */
 const MAX_HEIGHT = 12_000_000;
@@ -66,7 +73,8 @@ export function VirtualList(props: Props) {
   useEffect(() => onRange(first, last), [onRange, first, last]);
   useEffect(() => list.measure(), [list, rowHeight]);
 
-  useEffect(() => {
+  // A layout effect, for its end still sees where the list was scrolled.
+  useLayoutEffect(() => {
     const element = scroller.current;
     if (element === null) return;
     element.scrollTop = scrolled.get(memoryKey) ?? 0;
