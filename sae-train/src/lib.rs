@@ -1,1 +1,3 @@
-//! placeholder
+//! Training of sparse autoencoders on activation dumps, on burn.
+
+pub mod ops;

@@ -4,7 +4,7 @@ const compact = new Intl.NumberFormat('en-US', {
   maximumSignificantDigits: 3,
 });
 
-export const formatCount = (n: number): string => whole.format(n);
+export const formatCount = (n: number | null): string => (n === null ? '–' : whole.format(n));
 
 /** 1234567 as 1.23M. */
 export const formatCompact = (n: number): string => compact.format(n);

@@ -26,7 +26,7 @@ test('a server that is gone is said to be gone', async ({ page }) => {
 
 test('latents, documents and SAEs that do not exist', async ({ page, served }) => {
   for (const path of [
-    served.at(`/latents/${served.sae.d_sae}`),
+    served.at(`/latents/${served.dSae}`),
     served.at('/documents/987654321'),
     '/saes/no-such-sae',
   ]) {

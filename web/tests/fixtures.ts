@@ -4,6 +4,7 @@ import type { LatentList, LatentPage, SaeSummary } from '../src/api/types';
 /** What the tests need to know of the served data: never its numbers, only where things are. */
 export interface Served {
   sae: SaeSummary;
+  dSae: number;
   /** A latent that fires often enough to fill every group of examples. */
   latent: number;
   get: <T>(path: string) => Promise<T>;
@@ -42,11 +43,12 @@ export const test = base.extend<Fixtures>({
     const sae = saes.find((entry) => entry.status === 'indexed');
     if (sae === undefined) throw new Error('SAE_URL serves no run with an index.');
     const under = `/saes/${encodeURIComponent(sae.id)}`;
-    const { latents } = await json<LatentList>(request, `${under}/latents?sort=density&limit=40`);
+    const { latents, total } = await json<LatentList>(request, `${under}/latents?sort=density&limit=40`);
     const row = latents.findLast((entry) => entry.firings >= 60) ?? latents[0];
     if (row === undefined) throw new Error(`${sae.id} has no latents.`);
     await provide({
       sae,
+      dSae: total,
       latent: row.latent,
       get: (path) => json(request, under + path),
       at: (path = '') => under + path,

@@ -34,6 +34,7 @@ test('the search keeps latents with the text among their top tokens', async ({ p
     .locator('.grid-body .chip')
     .filter({ hasText: /^[\p{L}]{2,}$/u })
     .first();
+  test.skip((await chip.count()) === 0, 'the served index has no token texts');
   const text = (await chip.textContent()) ?? '';
   await page.getByRole('searchbox').fill(text.toUpperCase());
   await expect(page).toHaveURL(/token=/);
@@ -100,11 +101,11 @@ test('keys walk the list and open a latent; the way back keeps filters and place
   const grid = page.getByRole('grid');
   await grid.focus();
   await page.keyboard.press('End');
-  const last = String(served.sae.d_sae - 1);
+  const last = String(served.dSae - 1);
   await expect(page.getByRole('link', { name: last, exact: true })).toBeVisible();
   await page.keyboard.press('ArrowUp');
   await page.keyboard.press('Enter');
-  await expect(page).toHaveURL(served.at(`/latents/${served.sae.d_sae - 2}`));
+  await expect(page).toHaveURL(served.at(`/latents/${served.dSae - 2}`));
   await expect(page.locator('#statistics')).toBeVisible();
   await page.keyboard.press('Home');
   await expect(page).toHaveURL(`${served.at()}?sort=id`);

@@ -5,10 +5,12 @@
 //! | `codes` | what sparse codes are |
 //! | `encode`, `select` | dense product fused with the selection of active latents |
 //! | `decode`, `by_latent` | sparse decoding and the gradients of both matrices |
+//! | `adam` | the optimizer's step, with unit rows and projected gradients |
 //! | `rows`, `simd` | the two inner loops, for each instruction set |
 //!
 //! Everything runs on the current rayon pool and gives the same bits for any number of threads.
 
+mod adam;
 mod by_latent;
 mod codes;
 mod decode;
@@ -17,6 +19,9 @@ mod rows;
 mod select;
 mod simd;
 
+pub use adam::{
+    AdamStep, normalize_rows, project_out_rows, sum_of_rows, sum_of_squares, weighted_sum_of_rows,
+};
 pub use by_latent::ByLatent;
 pub use codes::Codes;
 pub use decode::{decode, decode_grad_values, grad_weights};

@@ -43,6 +43,15 @@ impl Rule {
             Self::JumpRelu { .. } => "jumprelu",
         }
     }
+
+    /// The rule as the kernels take it.
+    pub fn selection(&self) -> Selection<'_> {
+        match self {
+            Self::Standard => Selection::Positive,
+            Self::TopK { k } => Selection::TopK(*k),
+            Self::JumpRelu { threshold } => Selection::Above(threshold),
+        }
+    }
 }
 
 /// A sparse autoencoder ready to encode and decode.
@@ -72,12 +81,7 @@ impl Sae {
     /// # Panics
     /// If the length of `x` is not a multiple of `d_in`.
     pub fn encode(&self, x: &[f32]) -> Codes {
-        let selection = match &self.rule {
-            Rule::Standard => Selection::Positive,
-            Rule::TopK { k } => Selection::TopK(*k),
-            Rule::JumpRelu { threshold } => Selection::Above(threshold),
-        };
-        let encoder = Encoder { w_enc: &self.w_enc, b_enc: &self.b_enc, selection };
+        let encoder = Encoder { w_enc: &self.w_enc, b_enc: &self.b_enc, selection: self.rule.selection() };
         if self.apply_b_dec_to_input {
             kernels::encode(&encoder, &kernels::subtract_from_rows(x, &self.b_dec))
         } else {

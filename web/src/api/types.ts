@@ -18,22 +18,23 @@ export interface IndexFigures {
   n_documents: number;
   n_dead: number;
   l0_mean: number;
-  fvu: number;
+  fvu: number | null;
 }
 
 export interface SaeSummary {
   id: string;
   status: 'training' | 'trained' | 'indexed';
+  /** Empty while it is not known. */
   architecture: string;
-  d_in: number;
-  d_sae: number;
+  d_in: number | null;
+  d_sae: number | null;
   k: number | null;
   model_name: string | null;
   hook_name: string | null;
   training: Training | null;
   index: IndexFigures | null;
   /** Why the run cannot be shown in full. */
-  problem?: string | null;
+  problem: string | null;
 }
 
 export interface SaeDetail extends SaeSummary {
@@ -152,7 +153,7 @@ export interface LatentValue {
 
 export interface DocumentToken {
   row: number;
-  pos: number;
+  pos: number | null;
   token: string;
   l0: number;
   /** Strongest first, at most `top` of the request. */

@@ -25,7 +25,7 @@ export function IndexedSae({ sae, title, children }: Props) {
             {title} <span className="muted">of {sae}</span>{' '}
             {data !== undefined && data.status !== 'indexed' && <Status status={data.status} />}
           </h1>
-          <p className="muted source">{facts.filter((fact) => fact != null).join(' · ')}</p>
+          <p className="muted source">{facts.filter(Boolean).join(' · ')}</p>
         </div>
         {data !== undefined && <FigureList figures={figuresOf(data)} />}
       </header>

@@ -8,7 +8,7 @@ const checkDensity = (text: string) =>
     ? 'A density between 0 and 1, such as 0.5%, 0.005 or 5e-3'
     : null;
 
-function Jump({ sae, dSae }: { sae: string; dSae: number | undefined }) {
+function Jump({ sae, dSae }: { sae: string; dSae: number | null }) {
   return (
     <form
       className="jump"
@@ -25,7 +25,7 @@ function Jump({ sae, dSae }: { sae: string; dSae: number | undefined }) {
           name="latent"
           type="number"
           min={0}
-          max={dSae === undefined ? undefined : dSae - 1}
+          max={dSae === null ? undefined : dSae - 1}
           placeholder="number"
           required
         />
@@ -38,7 +38,7 @@ function Jump({ sae, dSae }: { sae: string; dSae: number | undefined }) {
 interface Props {
   sae: string;
   filter: LatentFilter;
-  dSae: number | undefined;
+  dSae: number | null;
   total: number | undefined;
 }
 

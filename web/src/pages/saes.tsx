@@ -8,7 +8,7 @@ import { ErrorNote, Loading, Note, Skeleton } from '../ui/states';
 import { useTitle } from '../ui/title';
 
 function SaeCard({ sae }: { sae: SaeSummary }) {
-  const source = [sae.model_name, sae.hook_name].filter((name) => name !== null).join(' · ');
+  const facts = [sae.architecture, sae.model_name, sae.hook_name];
   return (
     <li className="card sae-card">
       <div className="sae-header">
@@ -19,22 +19,19 @@ function SaeCard({ sae }: { sae: SaeSummary }) {
             </h2>
             <Status status={sae.status} />
           </div>
-          <p className="muted">
-            {sae.architecture}
-            {source !== '' && ` on ${source}`}
-          </p>
+          <p className="muted source">{facts.filter(Boolean).join(' · ')}</p>
         </div>
         <FigureList figures={figuresOf(sae)} />
       </div>
       {sae.status === 'training' && sae.training !== null && (
         <TrainingProgress training={sae.training} />
       )}
-      {sae.status === 'trained' && typeof sae.problem !== 'string' && (
+      {sae.status === 'trained' && sae.problem === null && (
         <p className="muted">
           Not indexed yet: run <code>sae index</code> to see its latents.
         </p>
       )}
-      {typeof sae.problem === 'string' && <p className="problem">{sae.problem}</p>}
+      {sae.problem !== null && <p className="problem">{sae.problem}</p>}
     </li>
   );
 }

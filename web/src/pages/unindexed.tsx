@@ -13,12 +13,14 @@ export function UnindexedRun({ sae }: { sae: SaeDetail }) {
     <div className="panels">
       {training && sae.training !== null ? (
         <TrainingProgress training={sae.training} />
+      ) : training ? (
+        <Note>Training has not logged a step yet.</Note>
       ) : (
         <Note>
           This run has no index yet. <code>sae index</code> makes one; its latents show then.
         </Note>
       )}
-      {typeof sae.problem === 'string' && <p className="problem">{sae.problem}</p>}
+      {sae.problem !== null && <p className="problem">{sae.problem}</p>}
       <TrainingCurves events={data?.events ?? []} />
       <details>
         <summary>Configuration</summary>

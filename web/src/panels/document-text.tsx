@@ -16,7 +16,7 @@ function TokenTip({ token, latent }: { token: DocumentToken; latent: number | nu
   return (
     <>
       <TokenChip token={token.token} />
-      <span>position {token.pos}</span>
+      {token.pos !== null && <span>position {token.pos}</span>}
       {latent !== null && (
         <span>
           latent {latent}: <strong>{formatValue(valueOf(token, latent))}</strong>

@@ -31,7 +31,8 @@ export function TokenPanel({ sae, token, latent, onChoose }: Props) {
       title="Token"
       aside={
         <>
-          <TokenChip token={token.token} /> position {token.pos} · L0 {formatCount(token.l0)}
+          <TokenChip token={token.token} />
+          {token.pos !== null && `position ${token.pos} · `}L0 {formatCount(token.l0)}
         </>
       }
     >

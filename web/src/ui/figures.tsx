@@ -26,7 +26,7 @@ export function figuresOf(sae: SaeSummary): Figure[] {
   return [
     { label: 'd_in', definition: definitions.d_in, value: formatCount(sae.d_in) },
     { label: 'd_sae', definition: definitions.d_sae, value: formatCount(sae.d_sae) },
-    { label: 'k', definition: definitions.k, value: sae.k === null ? '–' : formatCount(sae.k) },
+    { label: 'k', definition: definitions.k, value: formatCount(sae.k) },
     {
       label: 'rows',
       definition: definitions.rows,
@@ -37,7 +37,7 @@ export function figuresOf(sae: SaeSummary): Figure[] {
     {
       label: 'dead',
       definition: definitions.dead,
-      value: dead === null ? '–' : formatCount(dead),
+      value: formatCount(dead),
     },
   ];
 }

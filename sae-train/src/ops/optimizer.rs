@@ -1,0 +1,104 @@
+//! The optimizer's step on tensors, in place where they lie in main memory.
+
+use super::host::{OnHost, update};
+use burn::backend::{
+    Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, tensor::FloatTensor,
+};
+use burn::tensor::Tensor;
+use sae_core::kernels::{self, AdamStep};
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)]
+use burn::backend::NdArray;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+#[cfg(feature = "wgpu")]
+use burn::backend::cubecl::CubeBackend;
+
+/// Adam's running means of a parameter's gradient and of its square.
+#[derive(Debug, Clone)]
+pub struct Moments<const D: usize> {
+    /// Mean of gradients.
+    pub m: Tensor<D>,
+    /// Mean of squared gradients.
+    pub v: Tensor<D>,
+}
+
+/// One step of Adam; with `unit_rows` each row of the parameter is then scaled to unit length.
+/// See [`AdamStep`].
+pub fn adam<const D: usize>(
+    param: Tensor<D>,
+    moments: Moments<D>,
+    grad: Tensor<D>,
+    step: AdamStep,
+    unit_rows: bool,
+) -> (Tensor<D>, Moments<D>) {
+    let row = if unit_rows { param.dims()[D - 1] } else { 0 };
+    let (m, v) = (moments.m.into_dispatch(), moments.v.into_dispatch());
+    let (param, m, v) =
+        <Dispatch as OptimizerOps>::adam(param.into_dispatch(), m, v, grad.into_dispatch(), step, row);
+    let moments = Moments { m: Tensor::from_dispatch(m), v: Tensor::from_dispatch(v) };
+    (Tensor::from_dispatch(param), moments)
+}
+
+/// Takes from each row of `grad` its part along the same row of `w`, whose rows have unit length.
+pub fn project_out_rows(grad: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as OptimizerOps>::project_out(grad.into_dispatch(), w.into_dispatch()))
+}
+
+/// `Σ a²` in f64.
+pub fn sum_of_squares<const D: usize>(a: &Tensor<D>) -> f64 {
+    let squares = <Dispatch as OptimizerOps>::squares(a.clone().into_dispatch());
+    Tensor::<1>::from_dispatch(squares).into_data().iter::<f64>().sum()
+}
+
+/// The optimizer's operations on the tensors of a backend; see the functions of this module.
+#[backend_extension(Autodiff, Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"))]
+pub trait OptimizerOps: Backend {
+    /// See [`adam`]; `row` is the length of the rows to keep at unit length, 0 for none.
+    fn adam(
+        param: FloatTensor<Self>,
+        m: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        step: AdamStep,
+        row: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let grad = OnHost::new::<Self>(grad);
+        let (mut new_m, mut new_v) = (None, None);
+        let param = update::<Self>(param, |param| {
+            new_m = Some(update::<Self>(m, |m| {
+                new_v = Some(update::<Self>(v, |v| match row {
+                    0 => step.apply(param, m, v, &grad),
+                    d => step.apply_unit_rows(param, m, v, &grad, d),
+                }));
+            }));
+        });
+        (param, new_m.expect("updated inside"), new_v.expect("updated inside"))
+    }
+
+    /// See [`project_out_rows`].
+    fn project_out(grad: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
+        let d = w.shape()[1];
+        let w = OnHost::new::<Self>(w);
+        update::<Self>(grad, |grad| kernels::project_out_rows(grad, &w, d))
+    }
+
+    /// The sum of squares as a tensor of one value.
+    fn squares(a: FloatTensor<Self>) -> FloatTensor<Self> {
+        let device = a.device();
+        let sum = kernels::sum_of_squares(&OnHost::new::<Self>(a));
+        super::host::upload::<Self, 1>(vec![sum as f32], [1], &device)
+    }
+}
+
+impl OptimizerOps for Flex {}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated)]
+impl OptimizerOps for NdArray {}
+
+#[cfg(feature = "wgpu")]
+impl OptimizerOps for CubeBackend {}
+
+// Parameters are updated outside the graph; the trait's bodies read through it.
+impl<B: OptimizerOps, C: CheckpointStrategy> OptimizerOps for Autodiff<B, C> {}

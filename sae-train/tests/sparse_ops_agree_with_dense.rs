@@ -1,0 +1,159 @@
+//! The sparse operations against the same mathematics in plain, dense burn: values and every gradient.
+
+use burn::tensor::{Device, Distribution, IndexingUpdateOp, Tensor, activation::relu};
+use sae_core::Rule;
+use sae_train::ops;
+use std::sync::Arc;
+
+/// Largest difference over the largest value.
+const TOLERANCE: f32 = 1e-5;
+
+struct Case {
+    rows: usize,
+    d_in: usize,
+    d_sae: usize,
+    k: usize,
+}
+
+const CASES: [Case; 4] = [
+    Case { rows: 1, d_in: 3, d_sae: 5, k: 1 },
+    Case { rows: 17, d_in: 24, d_sae: 70, k: 4 },
+    Case { rows: 300, d_in: 64, d_sae: 1500, k: 16 },
+    // k of every latent: negative pre-activations must not fire.
+    Case { rows: 9, d_in: 16, d_sae: 12, k: 12 },
+];
+
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::flex()];
+    if cfg!(feature = "ndarray") {
+        devices.push(Device::ndarray());
+    }
+    devices
+}
+
+#[derive(Clone)]
+struct Weights {
+    w_enc: Tensor<2>,
+    b_enc: Tensor<1>,
+    w_dec: Tensor<2>,
+    b_dec: Tensor<1>,
+}
+
+impl Weights {
+    fn random(case: &Case, device: &Device) -> Self {
+        let random = |scale| Distribution::Normal(0.0, scale);
+        Self {
+            w_enc: Tensor::random([case.d_sae, case.d_in], random(0.3), device),
+            b_enc: Tensor::random([case.d_sae], random(0.1), device),
+            w_dec: Tensor::random([case.d_sae, case.d_in], random(0.3), device),
+            b_dec: Tensor::random([case.d_in], random(0.1), device),
+        }
+    }
+
+    fn tracked(&self) -> Self {
+        let Self { w_enc, b_enc, w_dec, b_dec } = self.clone();
+        Self {
+            w_enc: w_enc.autodiff().require_grad(),
+            b_enc: b_enc.autodiff().require_grad(),
+            w_dec: w_dec.autodiff().require_grad(),
+            b_dec: b_dec.autodiff().require_grad(),
+        }
+    }
+}
+
+fn sparse(x: Tensor<2>, w: &Weights, k: usize) -> Tensor<2> {
+    let rule = Arc::new(Rule::TopK { k });
+    let codes = ops::encode(x, w.b_dec.clone(), w.w_enc.clone(), w.b_enc.clone(), rule);
+    ops::decode(&codes, w.w_dec.clone(), w.b_dec.clone())
+}
+
+fn dense(x: Tensor<2>, w: &Weights, k: usize) -> Tensor<2> {
+    let pre_acts =
+        (x - w.b_dec.clone().unsqueeze()).matmul(w.w_enc.clone().transpose()) + w.b_enc.clone().unsqueeze();
+    let (values, latents) = pre_acts.clone().topk_with_indices(k, 1);
+    let acts = Tensor::zeros(pre_acts.dims(), &pre_acts.device()).scatter(
+        1,
+        latents,
+        relu(values),
+        IndexingUpdateOp::Add,
+    );
+    acts.matmul(w.w_dec.clone()) + w.b_dec.clone().unsqueeze()
+}
+
+fn assert_close<const D: usize>(name: &str, found: Tensor<D>, expected: Tensor<D>) {
+    let largest = expected.clone().abs().max().into_scalar::<f32>();
+    let error = (found - expected).abs().max().into_scalar::<f32>() / largest;
+    assert!(error < TOLERANCE, "{name}: relative error {error:e}");
+}
+
+#[test]
+fn values_and_gradients() {
+    for device in devices() {
+        for case in &CASES {
+            let weights = Weights::random(case, &device);
+            let x = Tensor::<2>::random([case.rows, case.d_in], Distribution::Normal(0.0, 1.0), &device);
+            let target = Tensor::<2>::random([case.rows, case.d_in], Distribution::Normal(0.0, 1.0), &device)
+                .autodiff();
+            let run = |forward: fn(Tensor<2>, &Weights, usize) -> Tensor<2>| {
+                let tracked = weights.tracked();
+                let out = forward(x.clone().autodiff(), &tracked, case.k);
+                let mut grads = (out.clone() - target.clone()).powi_scalar(2).sum().backward();
+                let grads = Weights {
+                    w_enc: tracked.w_enc.grad_remove(&mut grads).expect("a gradient"),
+                    b_enc: tracked.b_enc.grad_remove(&mut grads).expect("a gradient"),
+                    w_dec: tracked.w_dec.grad_remove(&mut grads).expect("a gradient"),
+                    b_dec: tracked.b_dec.grad_remove(&mut grads).expect("a gradient"),
+                };
+                (out.inner(), grads)
+            };
+            let (found, found_grads) = run(sparse);
+            let (expected, expected_grads) = run(dense);
+            assert_close("x̂", found, expected);
+            assert_close("dW_enc", found_grads.w_enc, expected_grads.w_enc);
+            assert_close("db_enc", found_grads.b_enc, expected_grads.b_enc);
+            assert_close("dW_dec", found_grads.w_dec, expected_grads.w_dec);
+            assert_close("db_dec", found_grads.b_dec, expected_grads.b_dec);
+        }
+    }
+}
+
+#[test]
+fn a_batch_on_which_nothing_fires() {
+    for device in devices() {
+        let case = Case { rows: 4, d_in: 3, d_sae: 5, k: 2 };
+        let mut weights = Weights::random(&case, &device);
+        weights.b_enc = Tensor::full([case.d_sae], -100.0, &device);
+        let tracked = weights.tracked();
+        let x = Tensor::<2>::ones([case.rows, case.d_in], &device).autodiff();
+        let out = sparse(x, &tracked, case.k);
+        assert_close(
+            "x̂",
+            out.clone().inner(),
+            weights.b_dec.clone().unsqueeze::<2>().repeat_dim(0, case.rows),
+        );
+        let mut grads = out.sum().backward();
+        let w_enc = tracked.w_enc.grad_remove(&mut grads).expect("a gradient");
+        assert_eq!(w_enc.abs().max().into_scalar::<f32>(), 0.0);
+    }
+}
+
+#[test]
+fn the_optimizer_is_the_same_on_every_device() {
+    let step =
+        sae_core::kernels::AdamStep { t: 1, lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, grad_scale: 1.0 };
+    let data: Vec<f32> = (0..60).map(|i| (i as f32).sin()).collect();
+    let results: Vec<Vec<f32>> = devices()
+        .iter()
+        .map(|device| {
+            let tensor = || Tensor::<1>::from_floats(data.as_slice(), device).reshape([12, 5]);
+            let moments = ops::Moments { m: tensor().zeros_like(), v: tensor().zeros_like() };
+            let grad = ops::project_out_rows(tensor() * 2.0 + 0.5, tensor());
+            let (param, _) = ops::adam(tensor(), moments, grad, step, true);
+            param.into_data().into_vec().expect("f32")
+        })
+        .collect();
+    for row in results[0].chunks(5) {
+        assert!((row.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+    assert!(results.iter().all(|result| *result == results[0]));
+}
