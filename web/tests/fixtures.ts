@@ -43,7 +43,10 @@ export const test = base.extend<Fixtures>({
     const sae = saes.find((entry) => entry.status === 'indexed');
     if (sae === undefined) throw new Error('SAE_URL serves no run with an index.');
     const under = `/saes/${encodeURIComponent(sae.id)}`;
-    const { latents, total } = await json<LatentList>(request, `${under}/latents?sort=density&limit=40`);
+    const { latents, total } = await json<LatentList>(
+      request,
+      `${under}/latents?sort=density&limit=40`,
+    );
     const row = latents.findLast((entry) => entry.firings >= 60) ?? latents[0];
     if (row === undefined) throw new Error(`${sae.id} has no latents.`);
     await provide({
