@@ -2,6 +2,7 @@
 
 use super::DumpError;
 use crate::Result;
+use arrow::array::RecordBatch;
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{
@@ -10,7 +11,9 @@ use parquet::arrow::{
 };
 use sha2::{Digest, Sha256};
 use std::{
+    any::Any,
     io::{Read, Seek, SeekFrom},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -87,9 +90,9 @@ impl ParquetFile {
         if length < 12 || tail != MAGIC {
             return Err(DumpError::Truncated { path }.into());
         }
-        match ArrowReaderMetadata::load(file.file(), ArrowReaderOptions::new()) {
+        match guarded(|| ArrowReaderMetadata::load(file.file(), ArrowReaderOptions::new())) {
             Ok(footer) => Ok(Self { path, footer }),
-            Err(error) => Err(DumpError::BadFooter { path, reason: error.to_string() }.into()),
+            Err(reason) => Err(DumpError::BadFooter { path, reason }.into()),
         }
     }
 
@@ -115,23 +118,20 @@ impl ParquetFile {
     }
 
     /// Reads some columns of a row group, `rows` rows at a time.
-    pub(super) fn read(
-        &self,
-        row_group: usize,
-        columns: &[&str],
-        rows: usize,
-    ) -> Result<ParquetRecordBatchReader> {
+    pub(super) fn read(&self, row_group: usize, columns: &[&str], rows: usize) -> Result<RowGroup> {
         let (file, _) = fs_err::File::open(&self.path)?.into_parts();
         let fields = self.footer.schema().fields().iter().enumerate();
         let roots =
             fields.filter(|(_, field)| columns.contains(&field.name().as_str())).map(|(root, _)| root);
         let mask = ProjectionMask::roots(self.footer.parquet_schema(), roots);
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.clone())
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.clone())
             .with_row_groups(vec![row_group])
             .with_projection(mask)
-            .with_batch_size(rows)
-            .build()
-            .map_err(|error| self.bad_pages(row_group, error).into())
+            .with_batch_size(rows);
+        match guarded(|| builder.build()) {
+            Ok(batches) => Ok(RowGroup { file: self.clone(), number: row_group, batches }),
+            Err(reason) => Err(self.bad_pages(row_group, reason).into()),
+        }
     }
 
     pub(super) fn bad_pages(&self, row_group: usize, reason: impl ToString) -> DumpError {
@@ -157,5 +157,33 @@ impl ParquetFile {
             hash.update(part);
         }
         Ok(())
+    }
+}
+
+/// The rows of a row group, batch by batch. After an error it must not be asked again.
+pub(super) struct RowGroup {
+    file: ParquetFile,
+    number: usize,
+    batches: ParquetRecordBatchReader,
+}
+
+impl Iterator for RowGroup {
+    type Item = Result<RecordBatch, DumpError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = guarded(|| self.batches.next().transpose()).transpose()?;
+        Some(batch.map_err(|reason| self.file.bad_pages(self.number, reason)))
+    }
+}
+
+/// Runs the decoder, which panics on some corrupt pages where it should give an error.
+fn guarded<T, E: ToString>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    let message = |panic: Box<dyn Any + Send>| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_default()
+    };
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(decoded) => decoded.map_err(|error| error.to_string()),
+        Err(panic) => Err(message(panic)),
     }
 }

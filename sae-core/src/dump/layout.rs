@@ -319,7 +319,7 @@ fn first_row(files: &[ParquetFile], activation: &str, nested: bool) -> Result<Op
             .collect();
         for row_group in 0..file.row_groups().len() {
             for row in file.read(row_group, &names, 1)? {
-                let row = row.map_err(|error| file.bad_pages(row_group, error))?;
+                let row = row?;
                 let Some(lists) = row.column_by_name(activation).and_then(Lists::of) else { continue };
                 let ctx = if lists.is_null(0) { 0 } else { lists.range(0).len() };
                 let d_in = match Lists::of(lists.values()) {

@@ -3,6 +3,7 @@
 use super::{
     At, Dump, DumpBatch, DumpError, Flaw,
     decode::decode,
+    files::RowGroup,
     layout::{Other, Source},
     positions::{Positions, integers},
 };
@@ -11,7 +12,6 @@ use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray},
     datatypes::{Schema, SchemaRef},
 };
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::{fmt, sync::Arc};
 
 /// Rows of a batch at most.
@@ -49,7 +49,7 @@ pub struct DumpReader {
 struct Group {
     file: usize,
     number: usize,
-    batches: ParquetRecordBatchReader,
+    batches: RowGroup,
     /// Rows of the group up to the end of `positions`.
     rows_read: u64,
     /// Rows of the group before `positions`.
@@ -161,9 +161,7 @@ impl DumpReader {
     /// Reads more rows of the row group, if it has any.
     fn read_positions(&mut self) -> Result<bool> {
         let Some(group) = &mut self.group else { return Ok(false) };
-        let file = &self.dump.parquet()[group.file];
-        let Some(batch) = group.batches.next() else { return Ok(false) };
-        let batch = batch.map_err(|error| file.bad_pages(group.number, error))?;
+        let Some(batch) = group.batches.next().transpose()? else { return Ok(false) };
         group.first_row = group.rows_read;
         group.rows_read += batch.num_rows() as u64;
         group.given = 0;

@@ -1,0 +1,54 @@
+//! Reading a dump beside its bound, the bare Parquet reader, which decodes the same columns and
+//! converts nothing.
+//!
+//! `cargo bench -p sae-core --bench dump_read`; throughput counts the activations as f32.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sae_core::dump::{Columns, Dtype, Dump, DumpInfo, DumpOptions, DumpWriter, DumpWriterOptions};
+
+const D_IN: usize = 384;
+const ROWS: usize = 65_536;
+
+fn dump_read(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut state = 88172645463325252u64;
+    let activations: Vec<f32> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    })
+    .take(ROWS * D_IN)
+    .collect();
+    for (dtype, compress) in [(Dtype::F16, false), (Dtype::F16, true), (Dtype::F32, false)] {
+        let name = format!("{dtype:?}{}", if compress { " zstd" } else { "" });
+        let path = dir.path().join(&name);
+        let options = DumpWriterOptions { dtype, compress, ..Default::default() };
+        let mut writer =
+            DumpWriter::create(&path, D_IN, options, DumpInfo::default()).expect("a new directory");
+        writer.write(&activations, None).expect("finite numbers");
+        writer.finish().expect("room on disk");
+        let dump = Dump::open(path.to_str().expect("UTF-8"), &DumpOptions::default()).expect("a sound dump");
+
+        let mut group = c.benchmark_group(format!("dump_read/{name}"));
+        group.throughput(Throughput::Bytes((ROWS * D_IN * 4) as u64)).sample_size(20);
+        group.bench_function("bound: parquet", |b| {
+            b.iter(|| {
+                let file = fs_err::File::open(&dump.files()[0].path).expect("just written").into_parts().0;
+                let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a sound file");
+                let batches = reader.with_batch_size(8192).build().expect("a sound file");
+                batches.map(|batch| batch.expect("a sound file").num_rows()).sum::<usize>()
+            });
+        });
+        group.bench_function("dump", |b| {
+            b.iter(|| {
+                let batches = dump.read(Columns::Activations);
+                batches.map(|batch| batch.expect("a sound dump").activations.len()).sum::<usize>()
+            });
+        });
+    }
+}
+
+criterion_group!(benches, dump_read);
+criterion_main!(benches);
