@@ -2,12 +2,12 @@ import axe, { type AxeResults } from 'axe-core';
 import type { Page } from '@playwright/test';
 import { expect, test, type Served } from './fixtures';
 
-const PAGES: Record<string, (served: Served) => string> = {
+const PAGES: Record<string, (served: Served) => string | Promise<string>> = {
   saes: () => '/',
   latents: (served) => `${served.at()}?token=e&sort=max`,
   latent: (served) => served.at(`/latents/${served.latent}?per_group=2`),
   documents: (served) => served.at('/documents'),
-  document: (served) => served.at('/documents/0'),
+  document: (served) => served.shadedDocument(),
   'not found': () => '/no/such/page',
 };
 
@@ -33,14 +33,14 @@ for (const [name, path] of Object.entries(PAGES)) {
   for (const colorScheme of ['light', 'dark'] as const) {
     test(`axe finds nothing on ${name} in ${colorScheme}`, async ({ page, served }) => {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await open(page, path(served));
+      await open(page, await path(served));
       expect(await violations(page)).toEqual([]);
     });
   }
 
   test(`${name} fits 400 pixels`, async ({ page, served }) => {
     await page.setViewportSize({ width: 400, height: 800 });
-    await open(page, path(served));
+    await open(page, await path(served));
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);
   });
@@ -67,6 +67,6 @@ test('nothing is fetched from elsewhere', async ({ page, served }) => {
     const url = request.url();
     if (!url.startsWith(home) && !url.startsWith('data:')) elsewhere.push(url);
   });
-  for (const path of Object.values(PAGES)) await open(page, path(served));
+  for (const path of Object.values(PAGES)) await open(page, await path(served));
   expect(elsewhere).toEqual([]);
 });

@@ -1,5 +1,11 @@
 import { test as base, expect, type APIRequestContext, type Page } from '@playwright/test';
-import type { LatentList, LatentPage, SaeSummary } from '../src/api/types';
+import type {
+  DocumentList,
+  DocumentPage,
+  LatentList,
+  LatentPage,
+  SaeSummary,
+} from '../src/api/types';
 
 /** What the tests need to know of the served data: never its numbers, only where things are. */
 export interface Served {
@@ -8,6 +14,8 @@ export interface Served {
   /** A latent that fires often enough to fill every group of examples. */
   latent: number;
   get: <T>(path: string) => Promise<T>;
+  /** Address of a document with its strongest latent and its first token chosen. */
+  shadedDocument: () => Promise<string>;
   /** The page's address of something under the SAE. */
   at: (path?: string) => string;
 }
@@ -49,11 +57,20 @@ export const test = base.extend<Fixtures>({
     );
     const row = latents.findLast((entry) => entry.firings >= 60) ?? latents[0];
     if (row === undefined) throw new Error(`${sae.id} has no latents.`);
+    const get = <T>(path: string) => json<T>(request, under + path);
     await provide({
       sae,
       dSae: total,
       latent: row.latent,
-      get: (path) => json(request, under + path),
+      get,
+      shadedDocument: async () => {
+        const { documents } = await get<DocumentList>('/documents?limit=1');
+        const [first] = documents;
+        if (first === undefined) return `${under}/documents`;
+        const data = await get<DocumentPage>(`/documents/${first.doc_id}?top=1`);
+        const chosen = `latent=${data.strongest[0]?.latent}&token=${data.tokens[0]?.row}`;
+        return `${under}/documents/${first.doc_id}?${chosen}`;
+      },
       at: (path = '') => under + path,
     });
   },

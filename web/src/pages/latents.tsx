@@ -4,7 +4,7 @@ import { latentsQuery, PAGE_SIZE, type LatentFilter } from '../api/queries';
 import type { LatentRow, SaeDetail } from '../api/types';
 import { densityPosition, formatCount, formatDensity, formatValue } from '../format';
 import { navigate, paths, setSearch, useSearch } from '../router';
-import { TokenChip } from '../tokens/chip';
+import { containsText, TokenChip } from '../tokens/chip';
 import { Link } from '../ui/link';
 import { useMedia } from '../ui/media';
 import { ErrorNote, Note } from '../ui/states';
@@ -76,6 +76,9 @@ function Cells(props: { sae: string; row: LatentRow; nRows: number; token: strin
         {row.top_tokens.map((top) => (
           <TokenChip key={top.token} token={top.token} found={token} />
         ))}
+        {token !== '' && !row.top_tokens.some((top) => containsText(top.token, token)) && (
+          <span className="muted">found further down its top tokens</span>
+        )}
       </div>
     </>
   );

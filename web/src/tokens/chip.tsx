@@ -1,11 +1,13 @@
 import { splitToken } from './text';
 
-/** A token by itself. `found` marks the part of it that was searched for. */
+export const containsText = (token: string, text: string) =>
+  text !== '' && token.toLowerCase().includes(text.toLowerCase());
+
+/** A token by itself, marked when the text `found` is in it. */
 export function TokenChip({ token, found = '' }: { token: string; found?: string }) {
   const { mark, text } = splitToken(token);
-  const isFound = found !== '' && token.toLowerCase().includes(found.toLowerCase());
   return (
-    <span className="chip" data-found={isFound || undefined}>
+    <span className="chip" data-found={containsText(token, found) || undefined}>
       {mark !== '' && <span className="mark">{mark}</span>}
       {text}
     </span>

@@ -43,7 +43,8 @@ function tokenAt(event: SyntheticEvent): { element: HTMLElement; index: number }
 /** Tokens as running text, shaded by value. One tab stop; the arrow keys walk within. */
 export const TokenStrip = memo(function TokenStrip(props: Props) {
   const { pieces, values, max, describe, focus, selected, onSelect } = props;
-  const [active, setActive] = useState(selected ?? focus ?? 0);
+  const [walked, setWalked] = useState<number | null>(null);
+  const stop = walked !== null && walked < pieces.length ? walked : (selected ?? focus ?? 0);
 
   const show = (event: SyntheticEvent) => {
     const token = tokenAt(event);
@@ -54,7 +55,7 @@ export const TokenStrip = memo(function TokenStrip(props: Props) {
   const select = (event: SyntheticEvent) => {
     const token = tokenAt(event);
     if (token === null) return;
-    setActive(token.index);
+    setWalked(token.index);
     showTip(token.element, describe(token.index));
     onSelect?.(token.index);
   };
@@ -75,7 +76,7 @@ export const TokenStrip = memo(function TokenStrip(props: Props) {
     const next = token.index + step;
     const element = event.currentTarget.querySelector<HTMLElement>(`[data-token="${next}"]`);
     if (element === null) return;
-    setActive(next);
+    setWalked(next);
     element.focus();
   };
 
@@ -100,7 +101,7 @@ export const TokenStrip = memo(function TokenStrip(props: Props) {
             data-focus={index === focus || undefined}
             data-selected={index === selected || undefined}
             id={props.idOf?.(index)}
-            tabIndex={index === active ? 0 : -1}
+            tabIndex={index === stop ? 0 : -1}
             style={shade(values[index] ?? 0, max)}
           >
             {piece.text}
