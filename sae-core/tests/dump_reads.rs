@@ -367,3 +367,16 @@ fn a_type_that_only_looks_different_is_the_same() {
     assert_eq!(activations, [0.0; 4]);
     assert_eq!(others.schema().as_ref(), &Schema::new(vec![Field::new("token", DataType::Utf8, true)]));
 }
+
+#[test]
+fn the_sample_is_a_dump() {
+    let dump = open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sample/dump"));
+    let (activations, others, _) = read(&dump, Columns::All);
+    assert_eq!(Some(dump.n_rows()), dump.info().n_rows);
+    assert_eq!(activations.len() as u64, dump.n_rows() * dump.d_in() as u64);
+    assert_eq!(dump.d_in(), 384);
+    assert!(dump.info().more.contains_key("settings"));
+    for name in ["doc_id", "pos", "token_id", "token", "kind", "document"] {
+        assert_eq!(others.column_by_name(name).unwrap().null_count(), 0, "{name}");
+    }
+}
