@@ -70,8 +70,7 @@ export const TokenStrip = memo(function TokenStrip(props: Props) {
     }
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
-    // The page's own arrow keys change the latent.
-    event.stopPropagation();
+    // Also keeps the page's own arrow keys from changing the latent.
     event.preventDefault();
     const next = token.index + step;
     const element = event.currentTarget.querySelector<HTMLElement>(`[data-token="${next}"]`);
