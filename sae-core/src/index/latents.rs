@@ -254,12 +254,12 @@ fn top_token_item() -> Arc<Field> {
 }
 
 fn top_tokens_column(latents: &[LatentStats]) -> Result<ArrayRef, ArrowError> {
-    let all = || latents.iter().flat_map(|latent| &latent.top_tokens);
+    let all: Vec<&TopToken> = latents.iter().flat_map(|latent| &latent.top_tokens).collect();
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(all().map(|top| &top.token))),
-        Arc::new(PrimitiveArray::<UInt32Type>::from_iter_values(all().map(|top| top.firings))),
-        Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(all().map(|top| top.mean))),
-        Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(all().map(|top| top.share))),
+        Arc::new(StringArray::from_iter_values(all.iter().map(|top| &top.token))),
+        Arc::new(PrimitiveArray::<UInt32Type>::from_iter_values(all.iter().map(|top| top.firings))),
+        Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(all.iter().map(|top| top.mean))),
+        Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(all.iter().map(|top| top.share))),
     ];
     let offsets = OffsetBuffer::from_lengths(latents.iter().map(|latent| latent.top_tokens.len()));
     let structs = StructArray::try_new(top_token_fields(), columns, None)?;

@@ -121,4 +121,11 @@ impl Meta {
         }
         Ok(meta)
     }
+
+    /// Writes the file, onto the disk.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let mut file = fs_err::File::create(path)?;
+        serde_json::to_writer_pretty(&mut file, self).map_err(std::io::Error::from)?;
+        Ok(file.sync_all()?)
+    }
 }

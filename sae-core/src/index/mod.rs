@@ -2,21 +2,70 @@
 //!
 //! `docs/index.md` is the format. One pass over the dump writes it, and [`Index`] reads it as memory maps.
 //!
+//! ```
+//! use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+//! use sae_core::{Rule, Sae, dump::DumpBatch, index::{Index, IndexBuilder, IndexOptions}};
+//! use std::sync::Arc;
+//!
+//! // Two latents that pass on one dimension each.
+//! let identity = vec![1.0, 0.0, 0.0, 1.0];
+//! let sae = Sae {
+//!     d_in: 2,
+//!     d_sae: 2,
+//!     rule: Rule::Standard,
+//!     apply_b_dec_to_input: false,
+//!     w_enc: identity.clone(),
+//!     b_enc: vec![0.0; 2],
+//!     w_dec: identity,
+//!     b_dec: vec![0.0; 2],
+//! };
+//! let doc_ids: ArrayRef = Arc::new(Int64Array::from(vec![7, 7, 8]));
+//! let tokens: ArrayRef = Arc::new(StringArray::from(vec!["a", " cat", " sat"]));
+//! let others = RecordBatch::try_from_iter([("doc_id", doc_ids), ("token", tokens)])?;
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("index");
+//!
+//! let mut builder = IndexBuilder::create(&path, &sae, &others.schema(), IndexOptions::default())?;
+//! builder.push(&DumpBatch { first_row: 0, activations: vec![0.5, 0.0, 2.0, 0.0, 0.0, 3.0], others })?;
+//! builder.finish()?;
+//!
+//! let index = Index::open(&path)?;
+//! assert_eq!(index.postings(0).rows, [1, 0]);
+//! assert_eq!(index.postings(0).values, [2.0, 0.5]);
+//! assert_eq!(index.codes(2), (&[1][..], &[3.0][..]));
+//! assert_eq!(index.top_tokens(0)[0].token, " cat");
+//! assert_eq!(index.documents()[index.document_of(2).expect("rows have documents")].doc_id, 8);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | file | does |
 //! |---|---|
+//! | `builder` | one pass over a dump, then everything that follows from it |
 //! | `reader` | queries |
 //! | `meta`, `latents`, `documents`, `rows` | what the files hold |
+//! | `rows_writer`, `documents_writer`, `groups`, `fvu` | what is gathered from row to row |
+//! | `postings`, `statistics` | codes turned around, and what is known of a latent then |
 //! | `table`, `lists` | Arrow files, and the lists of codes and postings in them |
+//! | `staging` | all files at once or none |
 
+mod builder;
 mod documents;
+mod documents_writer;
 mod error;
+mod fvu;
+mod groups;
 mod latents;
 mod lists;
 mod meta;
+mod postings;
 mod reader;
 mod rows;
+mod rows_writer;
+mod staging;
+mod statistics;
 mod table;
 
+pub use builder::{IndexBuilder, IndexOptions};
 pub use documents::Document;
 pub use error::IndexError;
 pub use latents::{LatentStats, TopToken};
@@ -31,3 +80,6 @@ pub const QUANTILE_PERCENTS: [u64; 9] = [0, 1, 5, 25, 50, 75, 95, 99, 100];
 
 /// How many of a latent's tokens are kept.
 pub const TOP_TOKENS: usize = 10;
+
+#[cfg(test)]
+mod tests;

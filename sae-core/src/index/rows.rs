@@ -5,7 +5,7 @@ use crate::Result;
 use arrow::{
     array::{Array, AsArray, Int64Array, RecordBatch, StringArray},
     compute::cast,
-    datatypes::{DataType, UInt32Type},
+    datatypes::{DataType, Schema, UInt32Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn new(table: Table, meta: &Meta) -> Result<Self> {
         table.expect_rows(meta.n_rows, meta.batch_rows)?;
-        let found = columns(&table);
+        let found = columns(&table.schema);
         if found != meta.columns {
             let names = |columns: &[super::Column]| {
                 let columns = columns.iter().map(|column| format!("{}: {}", column.name, column.data_type));
@@ -96,10 +96,19 @@ pub(super) fn text_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
 }
 
-/// The columns of a file as `meta.json` lists them.
-fn columns(table: &Table) -> Vec<super::Column> {
-    let columns = table.schema.fields().iter().map(|field| {
-        let data_type = if field.data_type() == &text_type() { &DataType::Utf8 } else { field.data_type() };
+/// Whether a column holds strings, in whatever way.
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
+
+/// The columns of `rows.arrow` as `meta.json` lists them.
+pub(super) fn columns(schema: &Schema) -> Vec<super::Column> {
+    let columns = schema.fields().iter().map(|field| {
+        let data_type = if is_text(field.data_type()) { &DataType::Utf8 } else { field.data_type() };
         super::Column { name: field.name().clone(), data_type: data_type.to_string() }
     });
     columns.collect()

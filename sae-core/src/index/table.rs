@@ -137,6 +137,15 @@ impl TableWriter {
         self.writer.write(batch).map_err(|error| at(&self.path, error))
     }
 
+    /// Writes a batch that is made for this file's columns.
+    pub(super) fn write_with(
+        &mut self,
+        batch: impl FnOnce(&SchemaRef) -> Result<RecordBatch, ArrowError>,
+    ) -> Result<()> {
+        let batch = batch(&self.schema).map_err(|error| at(&self.path, error))?;
+        self.write(&batch)
+    }
+
     /// Ends the file and sees it onto the disk.
     pub(super) fn finish(self) -> Result<PathBuf> {
         let file = self.writer.into_inner().map_err(|error| at(&self.path, error))?;

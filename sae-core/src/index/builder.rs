@@ -1,0 +1,263 @@
+use super::{
+    FORMAT_VERSION, FileSize, IndexError, Meta,
+    documents_writer::DocumentsWriter,
+    fvu::Fvu,
+    groups::{Grouping, groupings},
+    latents,
+    lists::{Lists, ListsBuilder},
+    postings::{self, BatchSizes},
+    rows::{self, Rows, is_text},
+    rows_writer::RowsWriter,
+    staging::Staging,
+    statistics::Context,
+    table::{Table, TableWriter, at, describe},
+};
+use crate::{Codes, Result, Sae, dump::DumpBatch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use std::{path::Path, sync::Arc};
+
+/// The files beside `meta.json`.
+const FILES: [&str; 5] = ["rows.arrow", "documents.arrow", "codes.arrow", "postings.arrow", "latents.arrow"];
+
+/// What an index says of its origin, and how it is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexOptions {
+    /// Bytes for sorting postings. One record batch of postings is held in any case, and so are a
+    /// batch of codes, the distinct strings, 1 byte per row and grouping column, and the documents.
+    pub memory_budget: usize,
+    /// The program that builds the index.
+    pub created_by: String,
+    /// Hash of the SAE's weights.
+    pub sae_hash: Option<String>,
+    /// Path of the dump.
+    pub dump_path: String,
+    /// Hash of the dump.
+    pub dump_hash: Option<String>,
+    /// The model that the activations come from.
+    pub model_name: Option<String>,
+    /// Where in the model they come from.
+    pub hook_name: Option<String>,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self {
+            memory_budget: 1 << 30,
+            created_by: concat!("sae ", env!("CARGO_PKG_VERSION")).to_owned(),
+            sae_hash: None,
+            dump_path: String::new(),
+            dump_hash: None,
+            model_name: None,
+            hook_name: None,
+        }
+    }
+}
+
+/// Builds an index in one pass over a dump: [`IndexBuilder::push`] every batch, then [`IndexBuilder::finish`].
+///
+/// Until it is finished there is nothing under the index's name; dropped before, it leaves nothing behind.
+pub struct IndexBuilder<'a> {
+    sae: &'a Sae,
+    options: IndexOptions,
+    sizes: BatchSizes,
+    staging: Staging,
+    others: SchemaRef,
+    n_rows: u64,
+    /// `[d_sae]`
+    firings: Vec<u64>,
+    fvu: Fvu,
+    codes: TableWriter,
+    pending: ListsBuilder,
+    rows: RowsWriter,
+    documents: DocumentsWriter,
+    groupings: Vec<Grouping>,
+}
+
+impl<'a> IndexBuilder<'a> {
+    /// Starts an index at `dir`, whose parent must exist; an index that is there already is replaced
+    /// at the end. `others` are the columns of every batch beside the activations.
+    ///
+    /// # Errors
+    /// If `dir` holds something else, its parent cannot be written, or a column with a fixed meaning
+    /// has a type that cannot carry it.
+    pub fn create(dir: &Path, sae: &'a Sae, others: &Schema, options: IndexOptions) -> Result<Self> {
+        Self::with_batch_sizes(dir, sae, others, options, BatchSizes::default())
+    }
+
+    pub(super) fn with_batch_sizes(
+        dir: &Path,
+        sae: &'a Sae,
+        others: &Schema,
+        options: IndexOptions,
+        sizes: BatchSizes,
+    ) -> Result<Self> {
+        check_columns(others)?;
+        let staging = Staging::create(dir)?;
+        let rows = RowsWriter::create(&staging, others, sizes.rows)?;
+        Ok(Self {
+            codes: TableWriter::create(staging.file("codes.arrow"), Lists::schema("latent"))?,
+            documents: DocumentsWriter::new(&staging, rows.schema()),
+            rows,
+            sae,
+            options,
+            sizes,
+            staging,
+            others: Arc::new(others.clone()),
+            n_rows: 0,
+            firings: vec![0; sae.d_sae],
+            fvu: Fvu::new(sae.d_in),
+            pending: ListsBuilder::default(),
+            groupings: groupings(others),
+        })
+    }
+
+    /// Adds the next rows of the dump.
+    ///
+    /// # Errors
+    /// If the batch does not follow the one before or has another width or other columns, if a
+    /// document comes back, or if the disk is full.
+    pub fn push(&mut self, batch: &DumpBatch) -> Result<()> {
+        let n_rows = self.check(batch)?;
+        if n_rows == 0 {
+            return Ok(());
+        }
+        let codes = self.sae.encode(&batch.activations);
+        self.fvu.add(&batch.activations, &self.sae.decode(&codes));
+        self.push_codes(&codes)?;
+        let rows = self.rows.push(&batch.others, n_rows)?;
+        self.documents.push(self.n_rows, &rows)?;
+        for mut grouping in std::mem::take(&mut self.groupings) {
+            if grouping.push(&batch.others).map_err(|error| at(&self.staging.file("rows.arrow"), error))? {
+                self.groupings.push(grouping);
+            }
+        }
+        self.n_rows += n_rows as u64;
+        Ok(())
+    }
+
+    fn check(&self, batch: &DumpBatch) -> Result<usize> {
+        let (row, d_in) = (self.n_rows, self.sae.d_in);
+        if batch.first_row != row {
+            return Err(IndexError::NotConsecutive { expected: row, found: batch.first_row }.into());
+        }
+        let types = |schema: &Schema| -> Vec<(String, DataType)> {
+            schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
+        };
+        if types(batch.others.schema_ref()) != types(&self.others) {
+            let (expected, found) = (describe(&self.others), describe(batch.others.schema_ref()));
+            return Err(IndexError::Columns { row, expected, found }.into());
+        }
+        let found = batch.activations.len();
+        // A batch without other columns may not know how many rows it has.
+        let rows = if self.others.fields().is_empty() { found / d_in } else { batch.others.num_rows() };
+        if found != rows * d_in {
+            return Err(IndexError::Width { row, expected: d_in, found, rows }.into());
+        }
+        if row + rows as u64 > u64::from(u32::MAX) {
+            return Err(IndexError::TooManyRows.into());
+        }
+        Ok(rows)
+    }
+
+    fn push_codes(&mut self, codes: &Codes) -> Result<()> {
+        for r in 0..codes.n_rows() {
+            let (latents, values) = codes.row(r);
+            for (&latent, &value) in latents.iter().zip(values) {
+                if !value.is_finite() {
+                    return Err(IndexError::NotFinite { row: self.n_rows + r as u64, latent, value }.into());
+                }
+                self.firings[latent as usize] += 1;
+            }
+            self.pending.push(latents.iter().copied().zip(values.iter().copied()));
+            if self.pending.len() == self.sizes.rows {
+                self.codes.write_with(|schema| self.pending.take(schema))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns the codes around, computes the statistics and puts the index into its place.
+    ///
+    /// # Errors
+    /// If there were no rows, or the disk is full.
+    pub fn finish(mut self) -> Result<Meta> {
+        if self.n_rows == 0 {
+            return Err(IndexError::Empty.into());
+        }
+        if self.pending.len() > 0 {
+            self.codes.write_with(|schema| self.pending.take(schema))?;
+        }
+        let codes = Lists::of(&Table::open(&self.codes.finish()?)?)?;
+        let columns = rows::columns(self.rows.schema());
+        let dictionaries = self.rows.finish()?;
+        let documents = self.documents.finish(&dictionaries)?;
+        let n_firings: u64 = self.firings.iter().sum();
+        let has = |name: &str| columns.iter().any(|column| column.name == name);
+        let mut meta = Meta {
+            format_version: FORMAT_VERSION,
+            created_by: self.options.created_by,
+            n_rows: self.n_rows,
+            n_firings,
+            n_documents: documents.len() as u64,
+            d_in: self.sae.d_in,
+            d_sae: self.sae.d_sae,
+            n_dead: self.firings.iter().filter(|&&firings| firings == 0).count() as u64,
+            latents_per_batch: self.sizes.latents_per_batch(&self.firings),
+            batch_rows: self.sizes.rows,
+            has_documents: has("doc_id"),
+            token_column: has("token").then(|| "token".to_owned()),
+            sae_hash: self.options.sae_hash,
+            dump_hash: self.options.dump_hash,
+            dump_path: self.options.dump_path,
+            model_name: self.options.model_name,
+            hook_name: self.options.hook_name,
+            columns,
+            groups: self.groupings.iter().map(|grouping| grouping.group.clone()).collect(),
+            l0_mean: n_firings as f64 / self.n_rows as f64,
+            fvu: self.fvu.value(),
+            files: Vec::new(),
+        };
+        let context = Context {
+            sae: self.sae,
+            n_rows: self.n_rows,
+            documents: &documents,
+            rows: &Rows::new(Table::open(&self.staging.file("rows.arrow"))?, &meta)?,
+            groupings: &self.groupings,
+        };
+        let postings = TableWriter::create(self.staging.file("postings.arrow"), Lists::schema("row"))?;
+        let latents = TableWriter::create(self.staging.file("latents.arrow"), latents::schema(&meta.groups))?;
+        let budget = self.options.memory_budget;
+        postings::write(
+            &codes,
+            &self.firings,
+            meta.latents_per_batch,
+            budget,
+            &context,
+            (postings, latents),
+        )?;
+        for name in FILES {
+            let bytes = fs_err::metadata(self.staging.file(name))?.len();
+            meta.files.push(FileSize { name: name.to_owned(), bytes });
+        }
+        meta.write(&self.staging.file("meta.json"))?;
+        self.staging.commit()?;
+        Ok(meta)
+    }
+}
+
+/// Columns with a fixed meaning must be able to carry it.
+fn check_columns(others: &Schema) -> Result<()> {
+    for field in others.fields() {
+        let data_type = field.data_type();
+        let (expected, fits) = match field.name().as_str() {
+            "doc_id" | "pos" | "token_id" => ("integers", data_type.is_integer()),
+            "token" => ("strings", is_text(data_type)),
+            _ => continue,
+        };
+        if !fits {
+            let (column, found) = (field.name().clone(), data_type.to_string());
+            return Err(IndexError::ColumnType { column, expected, found }.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! The statistics of a latent from its firings, as `docs/index.md` defines them.
+
+use super::{
+    Document, HISTOGRAM_BINS, LatentStats, QUANTILE_PERCENTS, TOP_TOKENS, TopToken, groups::Grouping,
+    postings::Firing, rows::Rows,
+};
+use crate::Sae;
+use std::collections::HashMap;
+
+/// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
+const Z: f64 = 1.959964;
+
+/// What statistics need to know beside a latent's firings.
+pub(super) struct Context<'a> {
+    pub(super) sae: &'a Sae,
+    pub(super) n_rows: u64,
+    pub(super) documents: &'a [Document],
+    pub(super) rows: &'a Rows,
+    pub(super) groupings: &'a [Grouping],
+}
+
+impl Context<'_> {
+    /// The statistics of a latent whose firings are in the order of postings.
+    ///
+    /// `documents` are those it fires in, which are easier counted before sorting.
+    pub(super) fn statistics(&self, latent: usize, firings: &[Firing], documents: u32) -> LatentStats {
+        let n = firings.len() as f64;
+        let n_rows = self.n_rows as f64;
+        let values = || firings.iter().map(|firing| f64::from(firing.value()));
+        let total: f64 = values().sum();
+        let mean = if firings.is_empty() { 0.0 } else { total / n };
+        let moment = |power: i32| values().map(|value| (value - mean).powi(power)).sum::<f64>() / n;
+        let std = if firings.is_empty() { 0.0 } else { moment(2).sqrt() };
+        let standardized = |power: i32| if std > 0.0 { moment(power) / std.powi(power) } else { 0.0 };
+        let (density_low, density_high) = wilson_interval(n, n_rows);
+        let (encoder, decoder) = (self.row(&self.sae.w_enc, latent), self.row(&self.sae.w_dec, latent));
+        let norms = dot(encoder, encoder).sqrt() * dot(decoder, decoder).sqrt();
+        let cosine = if norms > 0.0 { dot(encoder, decoder) / norms } else { 0.0 };
+        LatentStats {
+            latent: latent as u32,
+            firings: firings.len() as u64,
+            density: n / n_rows,
+            density_low,
+            density_high,
+            mean,
+            max: firings.first().map_or(0.0, |firing| firing.value()),
+            std,
+            skewness: standardized(3),
+            kurtosis: standardized(4),
+            mean_square: values().map(|value| value * value).sum::<f64>() / n_rows,
+            documents,
+            histogram: histogram(firings),
+            quantiles: QUANTILE_PERCENTS.map(|percent| quantile(firings, percent)),
+            top_tokens: self.top_tokens(firings, total),
+            decoder_norm: dot(decoder, decoder).sqrt() as f32,
+            encoder_decoder_cosine: cosine as f32,
+            dead: firings.is_empty(),
+            groups: self
+                .groupings
+                .iter()
+                .map(|grouping| grouping.count(firings.iter().map(|f| f.row())))
+                .collect(),
+        }
+    }
+
+    fn row<'w>(&self, weights: &'w [f32], latent: usize) -> &'w [f32] {
+        &weights[latent * self.sae.d_in..(latent + 1) * self.sae.d_in]
+    }
+
+    fn top_tokens(&self, firings: &[Firing], total: f64) -> Vec<TopToken> {
+        let Some(texts) = self.rows.tokens() else { return Vec::new() };
+        let mut sums: HashMap<u32, (u32, f64)> = HashMap::new();
+        for firing in firings {
+            if let Some(token) = self.rows.token_key(firing.row().into()) {
+                let (firings, sum) = sums.entry(token).or_default();
+                *firings += 1;
+                *sum += f64::from(firing.value());
+            }
+        }
+        let text = |token: u32| texts.value(token as usize);
+        let mut tokens: Vec<_> =
+            sums.into_iter().map(|(token, (firings, sum))| (token, firings, sum)).collect();
+        tokens.sort_unstable_by(|a, b| {
+            b.2.total_cmp(&a.2).then(b.1.cmp(&a.1)).then_with(|| text(a.0).cmp(text(b.0)))
+        });
+        tokens.truncate(TOP_TOKENS);
+        let top = |(token, firings, sum): (u32, u32, f64)| TopToken {
+            token: text(token).to_owned(),
+            firings,
+            mean: (sum / f64::from(firings)) as f32,
+            share: (sum / total) as f32,
+        };
+        tokens.into_iter().map(top).collect()
+    }
+}
+
+/// The Wilson interval of a rate of `n` in `n_rows`.
+fn wilson_interval(n: f64, n_rows: f64) -> (f64, f64) {
+    let p = n / n_rows;
+    let scale = 1.0 + Z * Z / n_rows;
+    let centre = p + Z * Z / (2.0 * n_rows);
+    let half = Z * (p * (1.0 - p) / n_rows + Z * Z / (4.0 * n_rows * n_rows)).sqrt();
+    // Rounding must not move the ends that are exact.
+    let low = if n == 0.0 { 0.0 } else { (centre - half) / scale };
+    let high = if n == n_rows { 1.0 } else { (centre + half) / scale };
+    (low, high)
+}
+
+/// Counts by bin; the firings stand by value descending, so an edge is found by bisection.
+fn histogram(firings: &[Firing]) -> [u32; HISTOGRAM_BINS] {
+    let max = firings.first().map_or(0.0, |firing| f64::from(firing.value()));
+    let above = |edge: usize| {
+        let edge = max * edge as f64 / HISTOGRAM_BINS as f64;
+        firings.partition_point(|firing| f64::from(firing.value()) > edge) as u32
+    };
+    std::array::from_fn(|bin| above(bin) - above(bin + 1))
+}
+
+/// The value of ascending rank `ceil(percent / 100 · n)`, at least 1; in integers, for it must be exact.
+fn quantile(firings: &[Firing], percent: u64) -> f32 {
+    let n = firings.len() as u64;
+    let rank = (percent * n).div_ceil(100).max(1);
+    n.checked_sub(rank).map_or(0.0, |place| firings[place as usize].value())
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
