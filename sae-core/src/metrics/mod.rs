@@ -1,1 +1,5 @@
-//! What the numbers mean.
+//! What the numbers mean. Sums are in f64, over every row given; definitions in `docs/glossary.md`.
+
+mod reconstruction;
+
+pub use reconstruction::{Metrics, Reconstruction};
