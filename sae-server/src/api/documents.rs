@@ -131,7 +131,7 @@ pub(crate) struct StrongestLatent {
 #[utoipa::path(
     get, path = "/saes/{sae}/documents", tag = "documents",
     params(("sae" = String, Path, description = "Name of the run"), DocumentsQuery),
-    responses((status = 200, body = DocumentList), Errors)
+    responses((status = 200, description = "the documents asked for", body = DocumentList), Errors)
 )]
 pub(crate) async fn documents(
     State(state): State<AppState>,
@@ -158,7 +158,7 @@ pub(crate) async fn documents(
         ("doc_id" = i64, Path, description = "Number of the document in the dump"),
         DocumentQuery
     ),
-    responses((status = 200, body = DocumentPage), Errors)
+    responses((status = 200, description = "the document", body = DocumentPage), Errors)
 )]
 pub(crate) async fn document(
     State(state): State<AppState>,

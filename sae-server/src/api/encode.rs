@@ -1,6 +1,6 @@
 use crate::{
     AppState,
-    error::{ApiError, Errors, blocking},
+    error::{ApiError, ErrorBody, Errors, blocking},
     extract::{self, NoQuery, Path, Query},
 };
 use axum::{Json, extract::State};
@@ -45,7 +45,12 @@ pub(crate) struct Code {
     post, path = "/saes/{sae}/encode", tag = "saes",
     params(("sae" = String, Path, description = "Name of the run")),
     request_body = ToEncode,
-    responses((status = 200, body = Encoded), Errors)
+    responses(
+        (status = 200, description = "what fires on each row", body = Encoded),
+        (status = 413, description = "the body is longer than 32 MiB", body = ErrorBody),
+        (status = 415, description = "the body is not sent as JSON", body = ErrorBody),
+        Errors
+    )
 )]
 pub(crate) async fn encode(
     State(state): State<AppState>,

@@ -16,7 +16,7 @@ pub(crate) struct Health {
 }
 
 /// Whether the server answers.
-#[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, description = "it answers", body = Health)))]
 pub(crate) async fn health(_: Query<NoQuery>) -> Result<Json<Health>, ApiError> {
     Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }

@@ -38,7 +38,7 @@ pub(crate) struct LatentPage {
         ("latent" = u32, Path, description = "Number of the latent"),
         ExamplesQuery
     ),
-    responses((status = 200, body = LatentPage), Errors)
+    responses((status = 200, description = "the latent", body = LatentPage), Errors)
 )]
 pub(crate) async fn latent(
     State(state): State<AppState>,

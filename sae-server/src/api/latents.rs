@@ -20,9 +20,9 @@ pub(super) const MOST: usize = 1000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LatentsQuery {
-    /// What to sort by.
+    /// What to sort by; `density` unless given.
     #[serde(default)]
-    #[param(inline, default = "density")]
+    #[param(inline)]
     sort: Sort,
     /// `desc` unless sorted by `id`. Latents that are alike are in order of their numbers.
     #[param(inline)]
@@ -102,7 +102,7 @@ pub(crate) struct LatentRow {
 #[utoipa::path(
     get, path = "/saes/{sae}/latents", tag = "latents",
     params(("sae" = String, Path, description = "Name of the run"), LatentsQuery),
-    responses((status = 200, body = LatentList), Errors)
+    responses((status = 200, description = "the latents asked for", body = LatentList), Errors)
 )]
 pub(crate) async fn latents(
     State(state): State<AppState>,

@@ -162,7 +162,7 @@ pub(crate) struct Column {
 }
 
 /// All runs: training, trained and indexed.
-#[utoipa::path(get, path = "/saes", tag = "saes", responses((status = 200, body = SaeList), Errors))]
+#[utoipa::path(get, path = "/saes", tag = "saes", responses((status = 200, description = "all runs by name", body = SaeList), Errors))]
 pub(crate) async fn saes(
     State(state): State<AppState>,
     _: Query<NoQuery>,
@@ -178,7 +178,7 @@ pub(crate) async fn saes(
 #[utoipa::path(
     get, path = "/saes/{sae}", tag = "saes",
     params(("sae" = String, Path, description = "Name of the run")),
-    responses((status = 200, body = SaeDetail), Errors)
+    responses((status = 200, description = "the run", body = SaeDetail), Errors)
 )]
 pub(crate) async fn sae(
     State(state): State<AppState>,

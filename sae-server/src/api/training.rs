@@ -55,7 +55,7 @@ impl From<Event> for TrainingEvent {
 #[utoipa::path(
     get, path = "/saes/{sae}/events", tag = "saes",
     params(("sae" = String, Path, description = "Name of the run")),
-    responses((status = 200, body = Events), Errors)
+    responses((status = 200, description = "its events", body = Events), Errors)
 )]
 pub(crate) async fn events(
     State(state): State<AppState>,
