@@ -1,0 +1,72 @@
+use crate::{
+    AppState,
+    error::{ApiError, Errors, blocking},
+    extract::{Path, Query},
+    panels::{
+        ExampleGroup, ExamplesQuery, GroupRates, Histogram, Statistics, TopToken, examples, groups,
+        histogram, statistics, top_tokens,
+    },
+};
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Everything on the page of a latent, a field per panel.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LatentPage {
+    /// Its number.
+    latent: u32,
+    /// The latent before it, by number.
+    #[schema(required)]
+    previous: Option<u32>,
+    /// The latent after it, by number.
+    #[schema(required)]
+    next: Option<u32>,
+    statistics: Statistics,
+    histogram: Histogram,
+    top_tokens: Vec<TopToken>,
+    groups: Vec<GroupRates>,
+    /// Empty if the latent never fires.
+    examples: Vec<ExampleGroup>,
+}
+
+/// One latent: its statistics, tokens, groups and examples.
+#[utoipa::path(
+    get, path = "/saes/{sae}/latents/{latent}", tag = "latents",
+    params(
+        ("sae" = String, Path, description = "Name of the run"),
+        ("latent" = u32, Path, description = "Number of the latent"),
+        ExamplesQuery
+    ),
+    responses((status = 200, description = "the latent", body = LatentPage), Errors)
+)]
+pub(crate) async fn latent(
+    State(state): State<AppState>,
+    Path((sae, latent)): Path<(String, u64)>,
+    Query(query): Query<ExamplesQuery>,
+) -> Result<Json<LatentPage>, ApiError> {
+    blocking(move || {
+        query.check()?;
+        let index = state.index(&sae)?;
+        let d_sae = index.meta().d_sae;
+        let latent =
+            u32::try_from(latent).ok().filter(|&latent| (latent as usize) < d_sae).ok_or_else(|| {
+                let last = d_sae.saturating_sub(1);
+                ApiError::not_found(format!(
+                    "there is no latent {latent} in `{sae}`; it has latents 0 to {last}"
+                ))
+            })?;
+        let stats = index.latent(latent as usize);
+        Ok(Json(LatentPage {
+            latent,
+            previous: latent.checked_sub(1),
+            next: Some(latent + 1).filter(|&next| (next as usize) < d_sae),
+            statistics: statistics::panel(index.meta(), &stats),
+            histogram: histogram::panel(&stats),
+            groups: groups::panel(index.meta(), &stats),
+            examples: examples::panel(&index, &sae, latent, &query),
+            top_tokens: top_tokens::panel(stats.top_tokens),
+        }))
+    })
+    .await
+}
