@@ -2,6 +2,7 @@
 
 #![expect(unused_qualifications, reason = "utoipa's attributes qualify the types of parameters")]
 
+mod about;
 mod documents;
 mod encode;
 mod health;

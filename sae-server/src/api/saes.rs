@@ -1,3 +1,4 @@
+use super::about::{About, if_there, malformed};
 use crate::{
     AppState,
     error::{ApiError, Errors, blocking},
@@ -7,9 +8,9 @@ use crate::{
 use axum::{Json, extract::State};
 use sae_core::{
     index::{Index, Meta},
-    run::{Event, RunDir},
+    run::Event,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -28,6 +29,9 @@ pub(crate) struct SaeSummary {
     status: Status,
     /// The inference rule, or the training method while there is no SAE yet; empty if unknown.
     architecture: String,
+    /// The training method, where the SAE's files tell it.
+    #[schema(required)]
+    method: Option<String>,
     /// Width of the activations.
     #[schema(required)]
     d_in: Option<usize>,
@@ -191,13 +195,10 @@ pub(crate) async fn sae(
 fn detail(state: &AppState, run: Run) -> Result<SaeDetail, ApiError> {
     let config = if_there(fs_err::read_to_string(run.dir.config()))?.unwrap_or_default();
     let eval = match if_there(fs_err::read_to_string(run.dir.eval()))? {
-        Some(text) => Some(serde_json::from_str(&text).map_err(|error| {
-            let path = run.dir.eval();
-            ApiError::internal(
-                "unreadable",
-                format!("{}: expected JSON: {error}; write it again with `sae eval`", path.display()),
-            )
-        })?),
+        Some(text) => Some(
+            serde_json::from_str(&text)
+                .map_err(|error| malformed(&run.dir.eval(), "write it again with `sae eval`", error))?,
+        ),
         None => None,
     };
     let (summary, index) = summary(state, run);
@@ -244,6 +245,7 @@ fn summary(state: &AppState, run: Run) -> (SaeSummary, Option<Arc<Index>>) {
         id,
         status,
         architecture: about.architecture.unwrap_or_default(),
+        method: about.metadata.training_architecture,
         d_in: meta.map(|meta| meta.d_in).or(about.d_in),
         d_sae: meta.map(|meta| meta.d_sae).or(about.d_sae),
         k: about.k,
@@ -254,58 +256,4 @@ fn summary(state: &AppState, run: Run) -> (SaeSummary, Option<Arc<Index>>) {
         problem,
     };
     (summary, index)
-}
-
-/// What `sae/cfg.json` says, or `config.toml` while there is no SAE yet.
-#[derive(Default, Deserialize)]
-struct About {
-    architecture: Option<String>,
-    d_in: Option<usize>,
-    d_sae: Option<usize>,
-    k: Option<usize>,
-    #[serde(default)]
-    metadata: Origin,
-}
-
-#[derive(Default, Deserialize)]
-struct Origin {
-    model_name: Option<String>,
-    hook_name: Option<String>,
-}
-
-impl About {
-    fn read(run: &RunDir) -> Result<Self, ApiError> {
-        let wrong = |path: std::path::PathBuf, reason: &dyn std::fmt::Display| {
-            let what = "expected the description of an SAE";
-            ApiError::internal(
-                "unreadable",
-                format!("{}: {what}, found: {reason}; train or import it again", path.display()),
-            )
-        };
-        let path = run.sae().join("cfg.json");
-        if let Some(text) = if_there(fs_err::read_to_string(&path))? {
-            return serde_json::from_str(&text).map_err(|error| wrong(path, &error));
-        }
-        let Some(text) = if_there(fs_err::read_to_string(run.config()))? else { return Ok(Self::default()) };
-        let config: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| wrong(run.config(), &error.message()))?;
-        let value = |section: &str, key: &str| config.get(section)?.get(key);
-        let number = |section, key| value(section, key)?.as_integer()?.try_into().ok();
-        Ok(Self {
-            architecture: value("variant", "name").and_then(|name| Some(name.as_str()?.to_owned())),
-            d_in: None,
-            d_sae: number("sae", "d_sae"),
-            k: number("variant", "k"),
-            metadata: Origin::default(),
-        })
-    }
-}
-
-/// What was read, none if the file is not there.
-fn if_there<T>(read: std::io::Result<T>) -> Result<Option<T>, ApiError> {
-    match read {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -46,7 +46,9 @@ async fn an_answer_that_is_known_is_not_sent_again() {
     let tag = first.header(header::ETAG).to_owned();
     assert_eq!(first.header(header::CACHE_CONTROL), "no-cache");
     assert_eq!(client.get("/api/v1/saes").await.header(header::ETAG), tag);
-    for known in [tag.clone(), tag.trim_start_matches("W/").to_owned(), format!("\"a\", {tag}"), "*".to_owned()] {
+    for known in
+        [tag.clone(), tag.trim_start_matches("W/").to_owned(), format!("\"a\", {tag}"), "*".to_owned()]
+    {
         let again = client.get_with("/api/v1/saes", header::IF_NONE_MATCH, &known).await;
         assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{known}");
         assert_eq!(again.header(header::ETAG), tag);

@@ -34,17 +34,16 @@ async fn answers_on_a_free_port_until_told_to_stop() {
     let (options, _folder) = options();
     let (tell_address, address) = oneshot::channel();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(
-        options,
-        |address| tell_address.send(address).unwrap(),
-        async { stopped.await.unwrap() },
-    ));
+    let server = tokio::spawn(serve(options, |address| tell_address.send(address).unwrap(), async {
+        stopped.await.unwrap()
+    }));
     let address = address.await.unwrap();
     assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         let host = address.port();
-        write!(stream, "GET /api/v1/health HTTP/1.1\r\nHost: localhost:{host}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET /api/v1/health HTTP/1.1\r\nHost: localhost:{host}\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

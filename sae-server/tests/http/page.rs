@@ -56,7 +56,9 @@ async fn addresses_inside_the_page_answer_the_page() {
 #[tokio::test]
 async fn files_that_are_not_there_are_not_found() {
     let (client, _folder) = page();
-    for uri in ["/assets/main-0000.js", "/assets/gone", "/robots.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt"] {
+    for uri in
+        ["/assets/main-0000.js", "/assets/gone", "/robots.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt"]
+    {
         let answer = client.get(uri).await;
         answer.refuses(404, "not_found", &["no such file"]);
         assert!(!answer.headers.contains_key(header::CACHE_CONTROL));
