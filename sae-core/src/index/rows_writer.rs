@@ -20,6 +20,8 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 pub(super) struct RowsWriter {
     path: PathBuf,
+    /// Which of the dump's columns are written.
+    kept: Vec<usize>,
     schema: SchemaRef,
     dictionaries: Vec<Option<Dictionary>>,
     batches: BatchCoalescer,
@@ -29,12 +31,15 @@ pub(super) struct RowsWriter {
 impl RowsWriter {
     /// For the columns `others` of a dump, in batches of `batch_rows`.
     pub(super) fn create(staging: &Staging, others: &Schema, batch_rows: usize) -> Result<Self> {
+        let kept = others.fields().iter().enumerate().filter(|(_, field)| !is_vector(field));
+        let kept: Vec<usize> = kept.map(|(column, _)| column).collect();
         // The metadata of a schema is left behind: it has no order, and it speaks of another file.
         let field = |field: &Arc<Field>| {
             let data_type = if is_text(field.data_type()) { text_type() } else { field.data_type().clone() };
             Field::new(field.name(), data_type, true)
         };
-        let schema = Schema::new(others.fields().iter().map(field).collect::<Vec<_>>());
+        let schema =
+            Schema::new(kept.iter().map(|&column| field(&others.fields()[column])).collect::<Vec<_>>());
         let key_field = |field: &Arc<Field>| {
             if is_text(field.data_type()) {
                 Field::new(field.name(), DataType::UInt32, true)
@@ -47,6 +52,7 @@ impl RowsWriter {
             |field: &Arc<Field>| is_text(field.data_type()).then(|| Dictionary::new(field.name()));
         Ok(Self {
             path: staging.file("rows.arrow"),
+            kept,
             dictionaries: schema.fields().iter().map(dictionary).collect(),
             schema: Arc::new(schema),
             batches: BatchCoalescer::new(keys_schema.clone(), batch_rows),
@@ -61,13 +67,11 @@ impl RowsWriter {
 
     /// Adds rows, and gives them back with keys in place of strings.
     pub(super) fn push(&mut self, others: &RecordBatch, n_rows: usize) -> Result<RecordBatch> {
-        let columns =
-            others.columns().iter().zip(&mut self.dictionaries).map(
-                |(column, dictionary)| match dictionary {
-                    None => Ok(column.clone()),
-                    Some(dictionary) => dictionary.keys(column),
-                },
-            );
+        let kept = self.kept.iter().map(|&column| others.column(column));
+        let columns = kept.zip(&mut self.dictionaries).map(|(column, dictionary)| match dictionary {
+            None => Ok(column.clone()),
+            Some(dictionary) => dictionary.keys(column),
+        });
         let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
         let columns = columns.collect::<Result<_>>()?;
         let batch = RecordBatch::try_new_with_options(self.keys.schema().clone(), columns, &options);
@@ -104,6 +108,11 @@ impl RowsWriter {
         rows.finish()?;
         Ok(dictionaries)
     }
+}
+
+/// Whether a column is a vector as the activations are, which `rows.arrow` is not for.
+fn is_vector(field: &Field) -> bool {
+    field.data_type().is_list() && ["gradient", "target"].contains(&field.name().as_str())
 }
 
 /// Keys with their strings, or the column itself if it has no dictionary.

@@ -7,10 +7,10 @@ use super::{IndexBuilder, IndexOptions, Meta, postings::BatchSizes};
 use crate::{Result, Rule, Sae, dump::DumpBatch};
 use arrow::{
     array::{
-        ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, RecordBatchOptions,
-        StringArray,
+        ArrayRef, BooleanArray, FixedSizeListArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+        RecordBatchOptions, StringArray,
     },
-    datatypes::Schema,
+    datatypes::{Float32Type, Schema},
 };
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -72,6 +72,8 @@ impl Dump {
             .map(|_| (noise.below(20) > 0).then(|| words[noise.below(13) as usize].to_owned()))
             .collect();
         let author = |doc_id: i64| (doc_id % 3 != 0).then(|| format!("author {}", doc_id % 7));
+        let vectors = (0..n_rows).map(|_| Some(vec![Some(1.0); d_in]));
+        let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, d_in as i32);
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("pos", Arc::new(Int32Array::from(pos))),
             ("doc_id", Arc::new(Int64Array::from(doc_ids.clone()))),
@@ -87,6 +89,7 @@ impl Dump {
                 ),
             ),
             ("row", Arc::new((0..n_rows as i64).map(Some).collect::<Int64Array>())),
+            ("gradient", Arc::new(vectors)),
             (
                 "surprise",
                 Arc::new((0..n_rows).map(|_| Some(noise.below(9) as f64 / 4.0)).collect::<Float64Array>()),
