@@ -79,7 +79,7 @@ pub(super) fn write(
     // A firing takes 8 bytes here and 8 more in the batch that is written.
     let most = memory_budget as u64 / 16;
     let counts: Vec<u64> = firings.chunks(latents_per_batch).map(|batch| batch.iter().sum()).collect();
-    for batches in split(&counts, |sum| sum <= most) {
+    for batches in split(&counts, most) {
         let first = batches.start * latents_per_batch;
         let range = first..(batches.end * latents_per_batch).min(firings.len());
         let mut gathered = gather(codes, range.clone(), firings);
@@ -112,7 +112,7 @@ fn gather(codes: &[Lists], latents: Range<usize>, firings: &[u64]) -> Vec<Firing
     let mut gathered = vec![Firing::default(); total as usize];
     // Every thread reads all codes and keeps its own latents.
     let share = total / rayon::current_num_threads() as u64;
-    let pieces = split(firings, |sum| sum <= share);
+    let pieces = split(firings, share);
     let sums: Vec<u64> = pieces.iter().map(|piece| firings[piece.clone()].iter().sum()).collect();
     let slices = slices(&mut gathered, &sums);
     pieces.into_par_iter().zip(slices).for_each(|(piece, out)| {
@@ -142,14 +142,14 @@ fn gather_on_this_thread(codes: &[Lists], range: Range<usize>, next: &mut [usize
     }
 }
 
-/// Cuts a sequence into ranges of at least one item whose sums are acceptable where they can be.
-fn split(counts: &[u64], fits: impl Fn(u64) -> bool) -> Vec<Range<usize>> {
+/// Cuts a sequence into ranges of at least one item, with sums of at most `most` where that is possible.
+fn split(counts: &[u64], most: u64) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut sum = 0;
     for (i, count) in counts.iter().enumerate() {
         sum += count;
         match ranges.last_mut() {
-            Some(range) if fits(sum) => range.end = i + 1,
+            Some(range) if sum <= most => range.end = i + 1,
             _ => {
                 ranges.push(i..i + 1);
                 sum = *count;
@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn sequences_are_cut_where_sums_grow_too_large() {
-        assert_eq!(split(&[1, 2, 3, 9, 0, 1], |sum| sum <= 3), [0..2, 2..3, 3..4, 4..6]);
-        assert_eq!(split(&[5, 5], |sum| sum <= 0), [0..1, 1..2]);
-        assert!(split(&[], |_| true).is_empty());
+        assert_eq!(split(&[1, 2, 3, 9, 0, 1], 3), [0..2, 2..3, 3..4, 4..6]);
+        assert_eq!(split(&[5, 5], 0), [0..1, 1..2]);
+        assert!(split(&[], 9).is_empty());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use super::{Meta, table::Table};
 use crate::Result;
 use arrow::{
-    array::{Array, AsArray, Int64Array, RecordBatch, StringArray},
+    array::{Array, AsArray, RecordBatch, StringArray},
     compute::cast,
-    datatypes::{DataType, Schema, UInt32Type},
+    datatypes::{DataType, Int64Type, Schema, UInt32Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub(super) struct Rows {
     batch_rows: usize,
     n_rows: u64,
     token: Option<usize>,
-    pos: Option<Vec<Int64Array>>,
+    pos: Option<usize>,
 }
 
 impl Rows {
@@ -43,17 +43,7 @@ impl Rows {
                 Some(index.ok_or_else(|| table.corrupt(format!("tokens in column {name}"), "none"))?)
             }
         };
-        let pos = match table.schema.index_of("pos") {
-            Err(_) => None,
-            Ok(index) => {
-                let numbers = |batch: &RecordBatch| {
-                    let column = cast(batch.column(index), &DataType::Int64);
-                    column.map(|column| column.as_primitive().clone())
-                };
-                let columns: Result<_, _> = table.batches.iter().map(numbers).collect();
-                Some(columns.map_err(|error| super::table::at(&table.path, error))?)
-            }
-        };
+        let pos = table.schema.index_of("pos").ok();
         Ok(Self { batch_rows: meta.batch_rows, n_rows: meta.n_rows, token, pos, table })
     }
 
@@ -78,8 +68,8 @@ impl Rows {
     /// The row's position in its document.
     pub(super) fn pos(&self, row: u64) -> Option<i64> {
         let (batch, i) = self.locate(row)?;
-        let pos = &self.pos.as_ref()?[batch];
-        pos.is_valid(i).then(|| pos.value(i))
+        let pos = cast(&self.table.batches[batch].column(self.pos?).slice(i, 1), &DataType::Int64).ok()?;
+        pos.as_primitive_opt::<Int64Type>()?.iter().next()?
     }
 
     /// The row's metadata.
