@@ -31,7 +31,9 @@ pub(crate) async fn page(web: Option<PathBuf>, request: Request) -> Response {
         return ApiError::not_found(message).into_response();
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET,HEAD")]).into_response();
+        let error =
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "a page can only be read");
+        return ([(header::ALLOW, "GET,HEAD")], error).into_response();
     }
     let Some(web) = web.filter(|web| web.join("index.html").is_file()) else {
         return match path.as_str() {

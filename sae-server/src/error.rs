@@ -167,12 +167,13 @@ pub(crate) async fn unify(response: Response) -> Response {
     if is_json || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let allow = response.headers().get(axum::http::header::ALLOW).cloned();
     let (code, message) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let methods = allow.as_ref().and_then(|value| value.to_str().ok()).unwrap_or("GET, HEAD");
-            ("method_not_allowed", format!("this address takes {methods}"))
-        }
+        // Which it takes stands in the header `Allow`, which axum sets last.
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "method_not_allowed",
+            "this address does not take this method; the header Allow and /api/v1/openapi.json say which it takes"
+                .to_owned(),
+        ),
         StatusCode::SERVICE_UNAVAILABLE => (
             "timeout",
             "the answer took too long; ask for less, or try again when the server has less to do".to_owned(),
@@ -180,11 +181,7 @@ pub(crate) async fn unify(response: Response) -> Response {
         StatusCode::NOT_FOUND => ("not_found", "there is no such file".to_owned()),
         _ => ("error", status.canonical_reason().unwrap_or("error").to_lowercase()),
     };
-    let mut unified = ApiError::new(status, code, message).into_response();
-    if let Some(allow) = allow {
-        unified.headers_mut().insert(axum::http::header::ALLOW, allow);
-    }
-    unified
+    ApiError::new(status, code, message).into_response()
 }
 
 /// A panic is a fault of ours: it is logged, and the client gets a plain 500.

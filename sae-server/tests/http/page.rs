@@ -79,7 +79,8 @@ async fn nothing_can_be_sent_to_the_page() {
     let (client, _folder) = page();
     for uri in ["/", "/icon.svg", "/sae/a"] {
         let answer = client.send(Request::delete(uri).body(Body::empty()).unwrap()).await;
-        answer.refuses(405, "method_not_allowed", &["GET"]);
+        answer.refuses(405, "method_not_allowed", &["only be read"]);
+        assert_eq!(answer.header(header::ALLOW), "GET,HEAD");
     }
 }
 
