@@ -36,6 +36,11 @@ pub fn app(state: AppState, options: &ServeOptions) -> Router {
     let web = options.web.clone();
     let routes = api.fallback(move |request: Request| assets::page(web, request));
     let routes = if options.host.is_loopback() { routes.layer(from_fn(host::only_loopback)) } else { routes };
+    around(routes)
+}
+
+/// Puts around all routes what every answer needs.
+fn around(routes: Router) -> Router {
     // The last stands outermost.
     routes
         .layer(CatchPanicLayer::custom(error::panicked))
@@ -61,4 +66,44 @@ fn routes() -> OpenApiRouter<AppState> {
         .description(Some("A folder of runs and their indexes, read-only. The norm is docs/http_api.md."))
         .build();
     OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build()).nest("/api/v1", api::routes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use axum::response::IntoResponse;
+    use tower::ServiceExt;
+
+    async fn panics() -> &'static str {
+        panic!("on purpose")
+    }
+
+    async fn panics_while_blocking() -> Result<&'static str, error::ApiError> {
+        error::blocking(|| panic!("on purpose")).await
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_as_every_other() {
+        let routes = Router::new().route("/a", get(panics)).route("/b", get(panics_while_blocking));
+        for uri in ["/a", "/b"] {
+            let request = Request::get(uri).body(Body::empty()).unwrap();
+            let answer = around(routes.clone()).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+            let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"]["code"], "internal");
+            assert!(!body.to_string().contains("on purpose"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_takes_too_long_is_an_error_as_every_other() {
+        let slow = (StatusCode::SERVICE_UNAVAILABLE, ()).into_response();
+        let answer = error::unify(slow).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("took too long"));
+    }
 }
