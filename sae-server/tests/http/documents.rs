@@ -70,6 +70,13 @@ async fn a_document_shows_what_fires_on_every_token() {
     let first = client.json(&format!("{DOCUMENTS}/10?top=0")).await;
     assert_eq!((&first["previous"], &first["next"]), (&Value::Null, &json!(7)));
     assert_eq!(first["tokens"][1], token(1, 1, " tide", 3, &[]));
+    let by_sum = [
+        strongest(0, 3.0, 6.0, 3),
+        strongest(1, 4.0, 4.0, 1),
+        strongest(5, 1.0, 1.0, 1),
+        strongest(3, 0.5, 0.5, 1),
+    ];
+    assert_eq!(first["strongest"], json!(by_sum));
     let last = client.json(&format!("{DOCUMENTS}/30")).await;
     assert_eq!((&last["previous"], &last["next"]), (&json!(7), &Value::Null));
 }
