@@ -1,0 +1,62 @@
+# make demo    build everything, train on the sample, index it, serve it
+# make test    everything that must hold: format, lints, tests of Rust, of the page, in a browser
+# Other targets are the parts of these two.
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PORT ?= 8080
+# The browser's tests need one; Debian's is looked for first.
+CHROMIUM ?= $(or $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome)),/usr/bin/chromium)
+
+.PHONY: demo test build page need-cargo need-node need-chromium lint docs test-rust test-page test-browser clean-demo bench
+
+demo: build page
+	$(TARGET)/release/sae demo --port $(PORT)
+
+build: need-cargo
+	$(CARGO) build --release --locked
+
+page: web/dist/index.html
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts -type f)
+	cd web && npm run build
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json | need-node
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+test: lint test-rust test-page test-browser
+	@echo "everything passed"
+
+lint: need-cargo web/node_modules/.package-lock.json
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	cd web && npm run lint
+
+test-rust: need-cargo
+	$(CARGO) test --workspace --locked
+
+test-page: web/node_modules/.package-lock.json
+	cd web && npm test
+
+# The real server on an index of the sample, on a free port.
+test-browser: need-cargo need-chromium page
+	$(CARGO) build --workspace --locked
+	CHROMIUM=$(CHROMIUM) web/test-browser.sh $(TARGET)/debug/sae
+
+bench: need-cargo
+	$(CARGO) bench --workspace
+
+clean-demo:
+	rm -rf runs/demo
+
+need-cargo:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
+
+need-node:
+	@command -v npm >/dev/null || { echo "Node.js is missing: install version 20.19 or newer, from https://nodejs.org"; exit 1; }
+
+need-chromium:
+	@test -x $(CHROMIUM) || { echo "Chromium is missing: apt-get install chromium, or CHROMIUM=/path/to/chrome make test"; exit 1; }

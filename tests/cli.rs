@@ -1,0 +1,177 @@
+//! The binary as a user runs it: the way through, and what it says when something is wrong.
+
+mod support;
+
+use predicates::prelude::*;
+use serde_json::Value;
+use std::path::Path;
+use support::{SAMPLE, sae, text, write_dump};
+
+const SMALL: [&str; 10] = [
+    "--set",
+    "sae.d_sae=48",
+    "--set",
+    "variant.k=4",
+    "--set",
+    "train.batch_size=64",
+    "--set",
+    "train.rows=6400",
+    "--set",
+    "optim.lr=0.003",
+];
+
+fn train(data: &Path, out: &Path) -> assert_cmd::Command {
+    let mut command = sae(&["train", "--data", text(data), "--out", text(out)]);
+    command.args(SMALL);
+    command
+}
+
+fn entries(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs_err::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn train_eval_index_and_inspect() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("dump"), folder.path().join("runs/one"));
+    write_dump(&data, 2000, |_| ());
+    train(&data, &run).assert().success().stdout(predicate::str::contains("FVU"));
+    assert_eq!(entries(&run), ["checkpoints", "config.toml", "eval.json", "events.jsonl", "sae"]);
+
+    let events = sae_core::run::RunDir::new(&run).read_events().unwrap();
+    assert_eq!(events.last().unwrap().step, 100);
+    assert!(events.last().unwrap().fvu < 0.5 * events[0].fvu, "training does not learn: {events:?}");
+    assert!(events.iter().all(|event| event.l0 <= 4.0));
+
+    let output = sae(&["eval", text(&run), "--data", text(&data), "--json"]).output().unwrap();
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let saved: Value = serde_json::from_slice(&fs_err::read(run.join("eval.json")).unwrap()).unwrap();
+    assert_eq!(printed["fvu"], saved["fvu"]);
+    assert_eq!(saved["split"], "held out");
+
+    sae(&["index", text(&run), "--data", text(&data)])
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("2000 rows"));
+    sae(&["index", text(&run), "--data", text(&data)])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("--force"));
+    sae(&["index", text(&run), "--data", text(&data), "--force", "--json"]).assert().success();
+    sae(&["inspect", text(&run)]).assert().success().stdout(predicate::str::contains("topk"));
+    sae(&["inspect", text(&data)]).assert().success().stdout(predicate::str::contains("2000"));
+    sae(&["inspect", "devices"]).assert().success().stdout(predicate::str::contains("cpu"));
+
+    // The same settings and data give the same bytes.
+    let again = folder.path().join("runs/two");
+    train(&data, &again).assert().success();
+    let weights = |run: &Path| fs_err::read(run.join("sae/sae_weights.safetensors")).unwrap();
+    assert_eq!(weights(&run), weights(&again));
+    // And a run is not overwritten.
+    train(&data, &run).assert().code(1).stderr(predicate::str::contains("--resume"));
+}
+
+#[test]
+fn a_config_prints_reads_back_and_refuses_unknown_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = sae(&["train", "--print-config", "--set", "train.seed=7"]).output().unwrap();
+    let path = folder.path().join("run.toml");
+    fs_err::write(&path, &printed.stdout).unwrap();
+    let again = sae(&["train", "--print-config", "--config", text(&path)]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), String::from_utf8_lossy(&again.stdout));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("seed = 7"));
+    sae(&["train", "--print-config", "--set", "train.batchsize=7"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("did you mean train.batch_size?"));
+}
+
+/// Every kind of bad input: exit code 1, one line that says `expected` among others, and no trace of a run.
+fn refused(data: &Path, out: &Path, said: &str) {
+    let folder = out.parent().unwrap();
+    let before = entries(folder);
+    let assert = train(data, out).assert().code(1);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert_eq!(stderr.trim_end().lines().count(), 1, "more than a line: {stderr}");
+    assert!(stderr.contains(said), "{said:?} is not in: {stderr}");
+    assert_eq!(entries(folder), before, "something is left behind");
+}
+
+#[test]
+fn bad_dumps_get_one_clear_line_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("runs").join("bad");
+    fs_err::create_dir(folder.path().join("runs")).unwrap();
+
+    let nan = folder.path().join("nan");
+    write_dump(&nan, 300, |x| x[250 * 16 + 3] = f32::NAN);
+    refused(&nan, &out, "row 250");
+
+    let good = folder.path().join("good");
+    write_dump(&good, 300, |_| ());
+    let file = entries(&good).into_iter().find(|name| name.ends_with(".parquet")).unwrap();
+
+    let truncated = folder.path().join("truncated.parquet");
+    let bytes = fs_err::read(good.join(&file)).unwrap();
+    fs_err::write(&truncated, &bytes[..bytes.len() / 2]).unwrap();
+    refused(&truncated, &out, "truncated.parquet");
+
+    let text_file = folder.path().join("text.parquet");
+    fs_err::write(&text_file, "this is no Parquet").unwrap();
+    refused(&text_file, &out, "text.parquet");
+
+    let empty = folder.path().join("empty");
+    fs_err::create_dir(&empty).unwrap();
+    refused(&empty, &out, "empty");
+    refused(&folder.path().join("nowhere"), &out, "nowhere");
+
+    let no_floats = folder.path().join("no_floats.parquet");
+    write_integers(&no_floats);
+    refused(&no_floats, &out, "no_floats.parquet");
+
+    // A dump of another width than the SAE's.
+    let run = folder.path().join("runs/good");
+    train(&good, &run).assert().success();
+    for command in ["index", "eval"] {
+        sae(&[command, text(&run), "--data", SAMPLE])
+            .assert()
+            .code(1)
+            .stderr(predicate::str::contains("width 384"));
+    }
+    assert!(!run.join("index").exists());
+}
+
+fn write_integers(path: &Path) {
+    use arrow::array::{Int32Array, RecordBatch};
+    use std::sync::Arc;
+    let column: arrow::array::ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
+    let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    let file = fs_err::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("dump");
+    write_dump(&data, 300, |_| ());
+    // A file where a folder should be: refused for every user, root too.
+    let file = folder.path().join("file");
+    fs_err::write(&file, "").unwrap();
+    refused(&data, &file.join("run"), "file");
+}
+
+#[test]
+fn arguments_that_are_wrong_exit_with_1() {
+    sae(&["train"]).assert().code(1);
+    sae(&["trian"]).assert().code(1);
+    sae(&["--help"]).assert().success();
+    sae(&["--version"]).assert().success().stdout(predicate::str::starts_with("sae "));
+    sae(&["inspect", "/nowhere"]).assert().code(1).stderr(predicate::str::contains("/nowhere"));
+}

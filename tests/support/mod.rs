@@ -1,0 +1,47 @@
+//! The binary, and small dumps to run it on.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use assert_cmd::Command;
+use sae_core::dump::{DumpInfo, DumpWriter, DumpWriterOptions};
+use std::path::Path;
+
+/// The sample dump.
+pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample/dump");
+
+/// `sae` with these arguments.
+pub fn sae(arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("sae"));
+    command.args(arguments);
+    command
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+/// Writes a dump of `n_rows` rows of width 16 made of sparse, non-negative causes; `change` may spoil it.
+pub fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>)) {
+    const D_IN: usize = 16;
+    let mut x = vec![0f32; n_rows * D_IN];
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    for row in x.chunks_mut(D_IN) {
+        for _ in 0..3 {
+            let cause = (random() * 24.0) as usize;
+            let size = random() + 0.5;
+            for (i, value) in row.iter_mut().enumerate() {
+                *value += size * ((cause * 7 + i * 3) as f32).sin();
+            }
+        }
+    }
+    change(&mut x);
+    let mut writer =
+        DumpWriter::create(dir, D_IN, DumpWriterOptions::default(), DumpInfo::default()).unwrap();
+    writer.write(&x, None).unwrap();
+    writer.finish().unwrap();
+}
