@@ -5,7 +5,7 @@
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`app`] | Which routes are there, and what stands around them? |
+//! | [`app()`] | Which routes are there, and what stands around them? |
 //! | `serve` | On which address, and until when? |
 //! | `api` | One file per resource: what is asked, what is answered. |
 //! | `panels` | One file per panel of the page of a latent. |
