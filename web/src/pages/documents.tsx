@@ -3,6 +3,7 @@ import { documentsQuery, PAGE_SIZE } from '../api/queries';
 import type { DocumentRow, Metadata, SaeDetail } from '../api/types';
 import { formatCount } from '../format';
 import { navigate, paths, setSearch, useSearch } from '../router';
+import { layoutPreview } from '../tokens/text';
 import { Link } from '../ui/link';
 import { useMedia } from '../ui/media';
 import { ErrorNote, Note } from '../ui/states';
@@ -68,7 +69,7 @@ function Cells({ sae, row }: { sae: string; row: DocumentRow }) {
         {metadataText(row.metadata)}
       </div>
       <div role="gridcell" className="preview">
-        {row.preview}
+        {layoutPreview(row.preview)}
       </div>
     </>
   );

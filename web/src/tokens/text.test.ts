@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { detectJoining, layoutTokens, splitToken, type Joining } from './text';
+import { detectJoining, layoutPreview, layoutTokens, splitToken, type Joining } from './text';
 
 const shown = (tokens: string[], joining: Joining = detectJoining(tokens)) =>
   layoutTokens(tokens, joining)
@@ -31,6 +31,10 @@ describe('layoutTokens of WordPiece', () => {
     [['well', '-', 'known', 'and', '/', 'or'], 'well-known and/or'],
     [['##ing', 'it'], 'ing it'],
     [['##'], '##'],
+    [['five', 'weeks', "'", 'rent'], "five weeks' rent"],
+    [['j', "'", 'ai'], "j'ai"],
+    [['it', "'", 's', 'boss', "'", 's'], "it's boss's"],
+    [['5', ':', '40', 'a', '.', 'm', '.', 'when'], '5:40 a.m. when'],
   ])('%j', (tokens, text) => {
     expect(shown(tokens, 'wordpiece')).toBe(text);
   });
@@ -56,6 +60,15 @@ describe('layoutTokens of spaced tokens', () => {
     for (const token of [' ', '  ', '\n', '\t', 'Ġ', '▁', 'Ċ', ' \n']) {
       expect(layoutTokens([token], 'spaced')[0]?.text).not.toBe('');
     }
+  });
+});
+
+describe('layoutPreview', () => {
+  it.each([
+    ['one , well - known . sql : it', 'one, well-known. sql: it'],
+    ['Already text, with a - dash.', 'Already text, with a - dash.'],
+  ])('%j', (preview, text) => {
+    expect(layoutPreview(preview)).toBe(text);
   });
 });
 

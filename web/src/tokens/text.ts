@@ -50,6 +50,10 @@ function spacedPiece(token: string, index: number): Piece {
 const CLOSES = /^[,.;:!?%)\]}’”»…/_-]/u;
 const OPENS = /[([{“‘«$/_-]$/u;
 const DIGIT = /\d$/;
+const LETTER = /^\p{L}$/u;
+/** What may own something: an apostrophe behind it ends its word, as in “weeks’ rent”. */
+const PLURAL = /.s$/;
+const CONTRACTED = /^(?:s|t|d|m|ll|re|ve)$/;
 
 /** Spaces as a reader sets them: WordPiece has thrown the text's own away. */
 class WordpieceSpaces {
@@ -70,10 +74,12 @@ class WordpieceSpaces {
     if (previous === '' || CONTINUATION.test(token)) return false;
     if (token === '"') return !this.quoteOpen && !OPENS.test(previous);
     if (previous === '"') return !this.quoteOpen && !CLOSES.test(token);
-    if (token === "'" || previous === "'") return false;
+    if (token === "'") return false;
+    if (previous === "'") return PLURAL.test(beforePrevious) && !CONTRACTED.test(token);
     if (CLOSES.test(token) || OPENS.test(previous)) return false;
     const inNumber = /^[.,:]$/.test(previous) && DIGIT.test(beforePrevious) && /^\d/.test(token);
-    return !inNumber;
+    const inAbbreviation = previous === '.' && LETTER.test(beforePrevious) && LETTER.test(token);
+    return !inNumber && !inAbbreviation;
   }
 }
 
@@ -85,6 +91,17 @@ export function layoutTokens(tokens: readonly string[], joining: Joining): Piece
     text: token.replace(/^##(?=.)/, ''),
     breakAfter: false,
   }));
+}
+
+/**
+ * The beginning of a document as running text. The server sets a space between all words of
+ * WordPiece, punctuation too, which is how to know it.
+ */
+export function layoutPreview(preview: string): string {
+  if (!/\S [.,](?: |$)/.test(preview)) return preview;
+  return layoutTokens(preview.split(' '), 'wordpiece')
+    .map((piece) => piece.gap + piece.text)
+    .join('');
 }
 
 /** A token by itself: its mark of joining apart from its text, so that it can be toned down. */
