@@ -33,6 +33,8 @@ export interface SaeSummary {
   hook_name: string | null;
   training: Training | null;
   index: IndexFigures | null;
+  /** The training method, where the SAE's files tell it. */
+  method: string | null;
   /** Why the run cannot be shown in full. */
   problem: string | null;
 }

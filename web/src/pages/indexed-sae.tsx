@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { saeQuery } from '../api/queries';
 import type { SaeDetail } from '../api/types';
-import { FigureList, figuresOf, Status } from '../ui/figures';
+import { FigureList, figuresOf, sourceOf, Status } from '../ui/figures';
 import { ErrorNote, Loading, Skeleton } from '../ui/states';
 import { UnindexedRun } from './unindexed';
 
@@ -16,7 +16,6 @@ interface Props {
 /** A list's page: the SAE's facts, then the list, or what there is of a run without an index. */
 export function IndexedSae({ sae, title, children }: Props) {
   const { data, error, refetch } = useQuery(saeQuery(sae));
-  const facts = [data?.architecture, data?.model_name, data?.hook_name];
   return (
     <div className={data?.status === 'indexed' ? 'page filling' : 'page'}>
       <header className="sae-header">
@@ -25,7 +24,7 @@ export function IndexedSae({ sae, title, children }: Props) {
             {title} <span className="muted">of {sae}</span>{' '}
             {data !== undefined && data.status !== 'indexed' && <Status status={data.status} />}
           </h1>
-          <p className="muted source">{facts.filter(Boolean).join(' · ')}</p>
+          <p className="muted source">{data !== undefined && sourceOf(data)}</p>
         </div>
         {data !== undefined && <FigureList figures={figuresOf(data)} />}
       </header>

@@ -2,13 +2,12 @@ import { useQuery } from '@tanstack/react-query';
 import { saesQuery } from '../api/queries';
 import type { SaeSummary } from '../api/types';
 import { paths } from '../router';
-import { figuresOf, FigureList, Status, TrainingProgress } from '../ui/figures';
+import { figuresOf, FigureList, sourceOf, Status, TrainingProgress } from '../ui/figures';
 import { Link } from '../ui/link';
 import { ErrorNote, Loading, Note, Skeleton } from '../ui/states';
 import { useTitle } from '../ui/title';
 
 function SaeCard({ sae }: { sae: SaeSummary }) {
-  const facts = [sae.architecture, sae.model_name, sae.hook_name];
   return (
     <li className="card sae-card">
       <div className="sae-header">
@@ -19,7 +18,7 @@ function SaeCard({ sae }: { sae: SaeSummary }) {
             </h2>
             <Status status={sae.status} />
           </div>
-          <p className="muted source">{facts.filter(Boolean).join(' · ')}</p>
+          <p className="muted source">{sourceOf(sae)}</p>
         </div>
         <FigureList figures={figuresOf(sae)} />
       </div>
