@@ -6,6 +6,7 @@ import './styles/base.css';
 import './styles/controls.css';
 import './styles/grid.css';
 import './styles/panels.css';
+import './styles/examples.css';
 import './styles/pages.css';
 import './styles/tokens.css';
 import { applyTheme } from './theme';

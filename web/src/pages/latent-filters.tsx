@@ -50,25 +50,28 @@ export function LatentFilters({ sae, filter, dSae, total }: Props) {
         label="Top token contains"
         type="search"
         placeholder="text"
+        width="12rem"
         value={filter.token}
         onChange={(token) => setSearch({ token })}
       />
-      <Field
-        label="Density from"
-        placeholder="0.01%"
-        width="6.5rem"
-        value={params.get('min_density') ?? ''}
-        check={checkDensity}
-        onChange={(text) => setSearch({ min_density: text })}
-      />
-      <Field
-        label="to"
-        placeholder="10%"
-        width="6.5rem"
-        value={params.get('max_density') ?? ''}
-        check={checkDensity}
-        onChange={(text) => setSearch({ max_density: text })}
-      />
+      <div className="range">
+        <Field
+          label="Density from"
+          placeholder="0.01%"
+          width="6.5rem"
+          value={params.get('min_density') ?? ''}
+          check={checkDensity}
+          onChange={(text) => setSearch({ min_density: text })}
+        />
+        <Field
+          label="Density to"
+          placeholder="10%"
+          width="6.5rem"
+          value={params.get('max_density') ?? ''}
+          check={checkDensity}
+          onChange={(text) => setSearch({ max_density: text })}
+        />
+      </div>
       <label className="check">
         <input
           type="checkbox"

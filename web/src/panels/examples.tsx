@@ -29,7 +29,7 @@ function Controls() {
       type="number"
       min={min}
       max={max}
-      width="5rem"
+      width="6rem"
       value={String(options[name])}
       check={checkInt(min, max)}
       onChange={set(name)}
@@ -37,8 +37,8 @@ function Controls() {
   );
   return (
     <div className="toolbar">
-      {number('Before', 'before', 0, MAX_CONTEXT)}
-      {number('After', 'after', 0, MAX_CONTEXT)}
+      {number('Tokens before', 'before', 0, MAX_CONTEXT)}
+      {number('Tokens after', 'after', 0, MAX_CONTEXT)}
       {number('Per group', 'per_group', 1, MAX_PER_GROUP)}
       <button
         type="button"

@@ -81,6 +81,9 @@ export function HistogramPanel({ histogram }: { histogram: Histogram }) {
         </label>
       }
     >
+      <p className="muted unit">
+        up to {formatCount(Math.max(...histogram.counts))} firings per bin{log && ', log scale'}
+      </p>
       <Bars histogram={histogram} log={log} onBin={setBin} />
       <div className="axis">
         <span>0</span>

@@ -31,6 +31,7 @@ function Crumbs({ route }: { route: Route }) {
 
 export function TopBar({ route }: { route: Route }) {
   const theme = useTheme();
+  const scheme = theme === 'system' ? 'auto' : theme;
   return (
     <header className="top-bar">
       <nav aria-label="Main">
@@ -39,9 +40,15 @@ export function TopBar({ route }: { route: Route }) {
         </Link>
         <Crumbs route={route} />
       </nav>
-      <button type="button" className="quiet" onClick={cycleTheme} title="Change the colour scheme">
-        <span className="sr-only">Colour scheme: </span>
-        {theme === 'system' ? 'Auto' : theme === 'light' ? 'Light' : 'Dark'}
+      <button
+        type="button"
+        className="quiet scheme"
+        onClick={cycleTheme}
+        aria-label={`Colour scheme: ${scheme}`}
+        title="Change the colour scheme"
+      >
+        <span>Colour scheme: </span>
+        {scheme}
       </button>
     </header>
   );
