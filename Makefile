@@ -42,8 +42,10 @@ test-page: web/node_modules/.package-lock.json
 	cd web && npm test
 
 # The real server on an index of the sample, on a free port.
+# `cargo test` builds the binary too; `cargo build` would compile half of the dependencies again, with
+# fewer features.
 test-browser: need-cargo need-chromium page
-	$(CARGO) build --workspace --locked
+	$(CARGO) test --workspace --locked --no-run
 	CHROMIUM=$(CHROMIUM) web/test-browser.sh $(TARGET)/debug/sae
 
 bench: need-cargo

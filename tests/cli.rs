@@ -2,10 +2,11 @@
 
 mod support;
 
+use arrow::array::Int32Array;
 use predicates::prelude::*;
 use serde_json::Value;
-use std::path::Path;
-use support::{SAMPLE, sae, text, write_dump};
+use std::{path::Path, sync::Arc};
+use support::{SAMPLE, sae, text, write_dump, write_parquet};
 
 const SMALL: [&str; 10] = [
     "--set",
@@ -130,7 +131,7 @@ fn bad_dumps_get_one_clear_line_and_leave_nothing_behind() {
     refused(&folder.path().join("nowhere"), &out, "nowhere");
 
     let no_floats = folder.path().join("no_floats.parquet");
-    write_integers(&no_floats);
+    write_parquet(&no_floats, "n", Arc::new(Int32Array::from(vec![1, 2, 3])));
     refused(&no_floats, &out, "no_floats.parquet");
 
     // A dump of another width than the SAE's.
@@ -143,17 +144,6 @@ fn bad_dumps_get_one_clear_line_and_leave_nothing_behind() {
             .stderr(predicate::str::contains("width 384"));
     }
     assert!(!run.join("index").exists());
-}
-
-fn write_integers(path: &Path) {
-    use arrow::array::{Int32Array, RecordBatch};
-    use std::sync::Arc;
-    let column: arrow::array::ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
-    let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
-    let file = fs_err::File::create(path).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
 }
 
 #[test]
@@ -174,4 +164,27 @@ fn arguments_that_are_wrong_exit_with_1() {
     sae(&["--help"]).assert().success();
     sae(&["--version"]).assert().success().stdout(predicate::str::starts_with("sae "));
     sae(&["inspect", "/nowhere"]).assert().code(1).stderr(predicate::str::contains("/nowhere"));
+}
+
+/// `golden/eval.json` was computed by `golden/numpy_eval.py` with the SAE of sae-core's SAELens test.
+#[test]
+fn metrics_on_the_sample_are_those_of_numpy() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = folder.path().join("run/sae");
+    fs_err::create_dir_all(&dir).unwrap();
+    for name in ["cfg.json", "sae_weights.safetensors"] {
+        fs_err::copy(golden.join("sae-core/tests/golden/saelens/sae").join(name), dir.join(name)).unwrap();
+    }
+    let output =
+        sae(&["eval", text(&folder.path().join("run")), "--data", SAMPLE, "--all", "--json"]).output();
+    let found: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let expected: Value =
+        serde_json::from_slice(&fs_err::read(golden.join("tests/golden/eval.json")).unwrap()).unwrap();
+    let expected = expected.as_object().unwrap();
+    assert_eq!(found.as_object().unwrap().len(), expected.len());
+    for (name, value) in expected {
+        let (value, found) = (value.as_f64().unwrap(), found[name].as_f64().unwrap());
+        assert!((found - value).abs() <= 1e-5 * value.abs(), "{name}: {found} is not {value}");
+    }
 }

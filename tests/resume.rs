@@ -9,6 +9,9 @@ use std::{
 };
 use support::{sae, text, write_dump};
 
+/// Big enough not to fit into a mebibyte: several buckets in temporary files.
+const N_ROWS: usize = 20_000;
+
 fn settings(rows: u64) -> Vec<String> {
     [
         "sae.d_sae=64".into(),
@@ -19,7 +22,6 @@ fn settings(rows: u64) -> Vec<String> {
         "train.dead_after=200".into(),
         "log.every=7".into(),
         "log.checkpoint_every=10".into(),
-        // Several buckets in temporary files.
         "train.shuffle_memory=1".into(),
     ]
     .into_iter()
@@ -44,7 +46,7 @@ fn ctrl_c_saves_a_checkpoint_and_resume_ends_bit_equal() {
     const ROWS: u64 = 32 * 3000;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("dump");
-    write_dump(&data, 20_000, |_| ());
+    write_dump(&data, N_ROWS, |_| ());
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
     sae(&["train", "--data", text(&data), "--out", text(&whole)]).args(settings(ROWS)).assert().success();
 

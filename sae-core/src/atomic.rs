@@ -25,7 +25,9 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A directory being written. Dropped before [`NewDir::commit`], it is removed with all it holds.
 #[derive(Debug)]
 pub struct NewDir {
-    temporary: tempfile::TempDir,
+    /// Private, beside the target so that renaming never copies. What is made inside has the
+    /// permissions of everything else.
+    outer: tempfile::TempDir,
     target: PathBuf,
 }
 
@@ -37,19 +39,21 @@ impl NewDir {
     pub fn create(target: &Path) -> io::Result<Self> {
         let folder = parent(target);
         fs_err::create_dir_all(folder)?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let mut builder = tempfile::Builder::new();
-        let temporary = builder
-            .prefix(&format!(".{name}-"))
-            .suffix(".tmp")
-            .tempdir_in(folder)
-            .map_err(|error| at(folder, &error))?;
-        Ok(Self { temporary, target: target.to_owned() })
+        let prefix = format!(".{}-", target.file_name().unwrap_or_default().to_string_lossy());
+        let outer = tempfile::Builder::new().prefix(&prefix).suffix(".tmp").tempdir_in(folder);
+        let new = Self { outer: outer.map_err(|error| at(folder, &error))?, target: target.to_owned() };
+        fs_err::create_dir(new.path())?;
+        Ok(new)
     }
 
     /// Where to write.
-    pub fn path(&self) -> &Path {
-        self.temporary.path()
+    pub fn path(&self) -> PathBuf {
+        self.outer.path().join("new")
+    }
+
+    /// The path of a file that is only needed while writing.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.outer.path().join(name)
     }
 
     /// Syncs every file directly inside, then puts the directory in its place, instead of what was
@@ -64,25 +68,29 @@ impl NewDir {
                 fs_err::File::open(&path)?.sync_all()?;
             }
         }
-        #[cfg(unix)]
-        fs_err::set_permissions(self.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        let old = self.target.exists().then(|| self.temporary.path().with_extension("old"));
-        if let Some(old) = &old {
-            fs_err::rename(&self.target, old)?;
+        sync_dir(&self.path())?;
+        let replaced = self.scratch("replaced");
+        let replaces = self.target.exists();
+        if replaces {
+            fs_err::rename(&self.target, &replaced)?;
         }
         if let Err(error) = fs_err::rename(self.path(), &self.target) {
-            if let Some(old) = &old {
-                fs_err::rename(old, &self.target)?;
+            if replaces {
+                fs_err::rename(&replaced, &self.target)?;
             }
             return Err(error);
         }
-        // It has its own name now, and must not be removed.
-        let _ = self.temporary.keep();
-        if let Some(old) = old {
-            fs_err::remove_dir_all(old)?;
-        }
-        fs_err::File::open(parent(&self.target))?.sync_all()
+        sync_dir(parent(&self.target))?;
+        self.outer.close()
     }
+}
+
+/// Sees the names in a directory onto the disk, where the system has a way to ask for it.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        fs_err::File::open(dir)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn parent(path: &Path) -> &Path {

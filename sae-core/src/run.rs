@@ -69,10 +69,10 @@ impl RunDir {
 
     /// The lines of `events.jsonl`, none if there is no such file.
     ///
-    /// A line cut short at the end of the file is left out: a run may be writing it.
+    /// A last line cut short is left out: a run may be writing it.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If the file cannot be read, or a line before the last is no event.
     pub fn read_events(&self) -> std::io::Result<Vec<Event>> {
         let file = match fs_err::File::open(self.events()) {
             Ok(file) => file,
@@ -80,8 +80,16 @@ impl RunDir {
             Err(error) => return Err(error),
         };
         let mut events = Vec::new();
-        for line in std::io::BufReader::new(file).lines() {
-            events.extend(serde_json::from_str::<Event>(&line?));
+        let mut lines = std::io::BufReader::new(file).lines().enumerate().peekable();
+        while let Some((number, line)) = lines.next() {
+            match serde_json::from_str(&line?) {
+                Ok(event) => events.push(event),
+                Err(_) if lines.peek().is_none() => {}
+                Err(error) => {
+                    let place = format!("{}: line {}", self.events().display(), number + 1);
+                    return Err(std::io::Error::other(format!("{place}: expected an event, found: {error}")));
+                }
+            }
         }
         Ok(events)
     }

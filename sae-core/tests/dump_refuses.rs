@@ -201,7 +201,7 @@ fn no_column_or_no_single_column_of_activations() {
     dir.write("a.parquet", vec![("resid", lists(&[&[1.0]])), ("id", ints(&[1])), ("mlp", lists(&[&[1.0]]))]);
     assert_eq!(
         dir.refusal("a.parquet"),
-        "DIR/a.parquet: several columns hold lists of floats: `resid`, `mlp`; choose one with --activation-column"
+        "DIR/a.parquet: several columns hold lists of floats: `resid`, `mlp`; name one with --set data.activation_column=NAME"
     );
     let named = |name: &str| {
         let options = DumpOptions { activation_column: Some(name.into()), ..Default::default() };
@@ -215,7 +215,7 @@ fn no_column_or_no_single_column_of_activations() {
     assert_eq!(
         named("id"),
         "DIR/a.parquet: column `id` is Int32, expected lists of f16, f32 or f64; \
-         name another with --activation-column"
+         name another with --set data.activation_column=NAME"
     );
 }
 
@@ -287,7 +287,7 @@ fn rows_without_a_usable_activation() {
         let refusal = dir.refusal("a.parquet");
         let refusal = refusal.strip_prefix("DIR/a.parquet: row group 1, row 1: expected ").unwrap();
         refusal
-            .strip_suffix("; mend the dump, or leave such rows out with --skip-bad-rows")
+            .strip_suffix("; mend the dump, or leave such rows out with --set data.skip_bad_rows=true")
             .unwrap()
             .to_owned()
     };

@@ -17,9 +17,25 @@ use std::{
     path::Path,
 };
 
-/// A bucket of a dump that does not fit takes about so much memory.
-const BUCKET_BYTES: u64 = 64 << 20;
+/// A dump that does not fit is thrown into at most so many buckets: each needs an open file.
 const MAX_BUCKETS: u64 = 512;
+
+/// How much main memory shuffling takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// A dump up to this size stays in memory.
+    pub whole: u64,
+    /// Of a larger one, a bucket of about this size, as long as these are few enough.
+    pub bucket: u64,
+}
+
+impl Memory {
+    /// A quarter of what may be used for each bucket, up to 64 MiB: while one is visited the batches
+    /// of the one before still wait.
+    pub fn up_to(bytes: u64) -> Self {
+        Self { whole: bytes, bucket: (bytes / 4).clamp(1, 64 << 20) }
+    }
+}
 
 /// The training rows of a dump, ready to be visited in random order any number of times.
 #[derive(Debug)]
@@ -57,16 +73,16 @@ impl Shuffled {
         dump: &Dump,
         split: &Split,
         seed: u64,
-        memory: u64,
+        memory: Memory,
         scratch: &Path,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
         let d_in = dump.d_in();
         let bytes = dump.n_rows() * d_in as u64 * 4;
-        let mut buckets = if bytes <= memory {
+        let mut buckets = if bytes <= memory.whole {
             vec![Bucket { rows: 0, store: Store::Memory(Vec::with_capacity(bytes as usize / 4)) }]
         } else {
-            let n = bytes.div_ceil(BUCKET_BYTES).min(MAX_BUCKETS);
+            let n = bytes.div_ceil(memory.bucket).min(MAX_BUCKETS);
             (0..n).map(|_| Bucket::in_file(scratch)).collect::<Result<Vec<_>>>()?
         };
         let mut moments = Moments::new(d_in);

@@ -9,7 +9,7 @@ use crate::{
     events::EventLog,
     params::{Params, geometric_median},
     schedule::Schedule,
-    shuffle::{Rows, Shuffled},
+    shuffle::{Memory, Rows, Shuffled},
     split::Split,
     trainer::Trainer,
 };
@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
             &dump,
             &split(&config, &dump),
             train.seed,
-            train.shuffle_memory << 20,
+            Memory::up_to(train.shuffle_memory << 20),
             run.root(),
             &mut |rows| watch.reading(rows, n_rows),
         )?;
@@ -179,6 +179,7 @@ impl<'a> Session<'a> {
 
     fn begin(mut self, watch: &mut dyn Watch) -> Result<Outcome> {
         let plan = self.plan();
+        self.config.variant.check(plan.d_sae)?;
         self.resolve(&plan);
         sae_core::atomic::write_file(&self.run.config(), self.config.to_toml().as_bytes())?;
         let sample_size = MEDIAN_ROWS.min(self.shuffled.n_rows()) as usize;

@@ -2,9 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use arrow::{
+    array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch},
+    datatypes::{DataType, Field},
+};
 use assert_cmd::Command;
-use sae_core::dump::{DumpInfo, DumpWriter, DumpWriterOptions};
-use std::path::Path;
+use parquet::arrow::ArrowWriter;
+use std::{path::Path, sync::Arc};
 
 /// The sample dump.
 pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample/dump");
@@ -21,9 +25,13 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
 
+/// Width of the dumps written here.
+const D_IN: usize = 16;
+
 /// Writes a dump of `n_rows` rows of width 16 made of sparse, non-negative causes; `change` may spoil it.
+///
+/// Not with the project's own writer, which refuses what is spoilt.
 pub fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>)) {
-    const D_IN: usize = 16;
     let mut x = vec![0f32; n_rows * D_IN];
     let mut state = 1u64;
     let mut random = || {
@@ -40,8 +48,18 @@ pub fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>))
         }
     }
     change(&mut x);
-    let mut writer =
-        DumpWriter::create(dir, D_IN, DumpWriterOptions::default(), DumpInfo::default()).unwrap();
-    writer.write(&x, None).unwrap();
-    writer.finish().unwrap();
+    let item = Arc::new(Field::new_list_field(DataType::Float32, false));
+    let values: ArrayRef = Arc::new(Float32Array::from(x));
+    let column: ArrayRef = Arc::new(FixedSizeListArray::new(item, D_IN as i32, values, None));
+    fs_err::create_dir(dir).unwrap();
+    write_parquet(&dir.join("0.parquet"), "activation", column);
+}
+
+/// Writes a Parquet file of one column.
+pub fn write_parquet(path: &Path, name: &str, column: ArrayRef) {
+    let batch = RecordBatch::try_from_iter([(name, column)]).unwrap();
+    let file = fs_err::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
 }

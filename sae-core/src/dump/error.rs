@@ -80,7 +80,7 @@ pub enum DumpError {
         columns: String,
     },
     /// Several columns can be the activations.
-    #[error("{}: several columns hold lists of floats: {candidates}; choose one with --activation-column", path.display())]
+    #[error("{}: several columns hold lists of floats: {candidates}; name one with --set data.activation_column=NAME", path.display())]
     Ambiguous {
         /// The file.
         path: PathBuf,
@@ -102,7 +102,7 @@ pub enum DumpError {
     /// The column named as the activations holds something else.
     #[error(
         "{}: column `{column}` is {found}, expected lists of f16, f32 or f64; \
-         name another with --activation-column", path.display()
+         name another with --set data.activation_column=NAME", path.display()
     )]
     NotActivations {
         /// The file.
@@ -138,7 +138,7 @@ pub enum DumpError {
         difference: String,
     },
     /// A row has no usable activation.
-    #[error("{at}: {flaw}; mend the dump, or leave such rows out with --skip-bad-rows")]
+    #[error("{at}: {flaw}; mend the dump, or leave such rows out with --set data.skip_bad_rows=true")]
     BadRow {
         /// Which row.
         at: At,

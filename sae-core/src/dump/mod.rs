@@ -18,7 +18,7 @@
 //!     let batch = batch?;
 //!     assert_eq!(batch.activations.len(), batch.others.num_rows() * dump.d_in());
 //! }
-//! # sae_core::Result::Ok(())
+//! # Ok::<(), sae_core::Error>(())
 //! ```
 
 mod decode;

@@ -1,7 +1,7 @@
 //! Writing a dump: shards in a directory of a temporary name, which is renamed at the end.
 
 use super::{DumpError, DumpInfo, Shard, info};
-use crate::Result;
+use crate::{Result, atomic::NewDir};
 use arrow::{
     array::{ArrayRef, FixedSizeListArray, Float16Array, Float32Array, RecordBatch},
     datatypes::{DataType, Field, Schema, SchemaRef},
@@ -21,7 +21,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tempfile::TempDir;
 
 /// Name of the column of activations in a dump written here.
 const ACTIVATION: &str = "activation";
@@ -78,7 +77,7 @@ impl Default for DumpWriterOptions {
 #[derive(Debug)]
 pub struct DumpWriter {
     target: PathBuf,
-    staging: TempDir,
+    staging: NewDir,
     d_in: usize,
     options: DumpWriterOptions,
     info: DumpInfo,
@@ -113,15 +112,10 @@ impl DumpWriter {
         if options.rows_per_file == 0 {
             return Err(unwritable("expected at least 1 row per file, found 0").into());
         }
-        let name = target.file_name().ok_or_else(|| unwritable("expected a path that ends in a name"))?;
-        let parent = parent(&target);
-        fs_err::create_dir_all(parent)?;
-        let mut builder = tempfile::Builder::new();
-        let prefix = format!(".{}.", name.to_string_lossy());
-        // Others may read the finished dump as far as the umask lets them.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let staging = builder.prefix(&prefix).tempdir_in(parent)?;
+        if target.file_name().is_none() {
+            return Err(unwritable("expected a path that ends in a name").into());
+        }
+        let staging = NewDir::create(&target)?;
         Ok(Self { target, staging, d_in, options, info, schema: None, shard: None, shards: Vec::new() })
     }
 
@@ -186,18 +180,12 @@ impl DumpWriter {
         };
         let mut json = serde_json::to_vec_pretty(&info).map_err(std::io::Error::from)?;
         json.push(b'\n');
-        let mut file = fs_err::File::create_new(self.staging.path().join(info::FILE_NAME))?;
-        file.write_all(&json)?;
-        file.sync_all()?;
-        sync_directory(self.staging.path())?;
-        // A rename would replace an empty directory without a word.
+        fs_err::write(self.staging.path().join(info::FILE_NAME), json)?;
+        // Committing would replace what has come to stand there since.
         if fs_err::symlink_metadata(&self.target).is_ok() {
             return Err(DumpError::Exists { path: self.target }.into());
         }
-        fs_err::rename(self.staging.path(), &self.target)?;
-        // The directory has gone from its temporary name: there is nothing left to remove.
-        let _moved = self.staging.keep();
-        sync_directory(parent(&self.target))
+        Ok(self.staging.commit()?)
     }
 
     /// The schema of the first call, to which later ones are held.
@@ -307,17 +295,6 @@ fn properties(options: &DumpWriterOptions, d_in: usize) -> WriterProperties {
             .set_column_encoding(values, Encoding::PLAIN)
             .build()
     }
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn sync_directory(path: &Path) -> Result<()> {
-    Ok(fs_err::File::open(path)?.sync_all()?)
 }
 
 /// Hashes what is written, so that the file need not be read again for it.

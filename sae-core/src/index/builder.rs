@@ -8,11 +8,10 @@ use super::{
     postings::{self, BatchSizes},
     rows::{self, Rows, is_text},
     rows_writer::RowsWriter,
-    staging::Staging,
     statistics::Context,
     table::{Table, TableWriter, at, describe},
 };
-use crate::{Codes, Result, Sae, dump::DumpBatch};
+use crate::{Codes, Result, Sae, atomic::NewDir, dump::DumpBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use std::{path::Path, sync::Arc};
 
@@ -60,7 +59,7 @@ pub struct IndexBuilder<'a> {
     sae: &'a Sae,
     options: IndexOptions,
     sizes: BatchSizes,
-    staging: Staging,
+    staging: NewDir,
     others: SchemaRef,
     n_rows: u64,
     /// `[d_sae]`
@@ -74,8 +73,7 @@ pub struct IndexBuilder<'a> {
 }
 
 impl<'a> IndexBuilder<'a> {
-    /// Starts an index at `dir`, whose parent must exist; an index that is there already is replaced
-    /// at the end. `others` are the columns of every batch beside the activations.
+    /// Starts an index at `dir`; an index that is there already is replaced at the end. `others` are the columns of every batch beside the activations.
     ///
     /// # Errors
     /// If `dir` holds something else, its parent cannot be written, or a column with a fixed meaning
@@ -92,10 +90,11 @@ impl<'a> IndexBuilder<'a> {
         sizes: BatchSizes,
     ) -> Result<Self> {
         check_columns(others)?;
-        let staging = Staging::create(dir)?;
+        refuse_other_contents(dir)?;
+        let staging = NewDir::create(dir)?;
         let rows = RowsWriter::create(&staging, others, sizes.rows)?;
         Ok(Self {
-            codes: TableWriter::create(staging.file("codes.arrow"), Lists::schema("latent"))?,
+            codes: TableWriter::create(staging.path().join("codes.arrow"), Lists::schema("latent"))?,
             documents: DocumentsWriter::new(&staging, rows.schema()),
             rows,
             sae,
@@ -127,7 +126,10 @@ impl<'a> IndexBuilder<'a> {
         let rows = self.rows.push(&batch.others, n_rows)?;
         self.documents.push(self.n_rows, &rows)?;
         for mut grouping in std::mem::take(&mut self.groupings) {
-            if grouping.push(&batch.others).map_err(|error| at(&self.staging.file("rows.arrow"), error))? {
+            if grouping
+                .push(&batch.others)
+                .map_err(|error| at(&self.staging.path().join("rows.arrow"), error))?
+            {
                 self.groupings.push(grouping);
             }
         }
@@ -221,11 +223,12 @@ impl<'a> IndexBuilder<'a> {
             sae: self.sae,
             n_rows: self.n_rows,
             documents: &documents,
-            rows: &Rows::new(Table::open(&self.staging.file("rows.arrow"))?, &meta)?,
+            rows: &Rows::new(Table::open(&self.staging.path().join("rows.arrow"))?, &meta)?,
             groupings: &self.groupings,
         };
-        let postings = TableWriter::create(self.staging.file("postings.arrow"), Lists::schema("row"))?;
-        let latents = TableWriter::create(self.staging.file("latents.arrow"), latents::schema(&meta.groups))?;
+        let postings = TableWriter::create(self.staging.path().join("postings.arrow"), Lists::schema("row"))?;
+        let latents =
+            TableWriter::create(self.staging.path().join("latents.arrow"), latents::schema(&meta.groups))?;
         let budget = self.options.memory_budget;
         postings::write(
             &codes,
@@ -236,13 +239,26 @@ impl<'a> IndexBuilder<'a> {
             (postings, latents),
         )?;
         for name in FILES {
-            let bytes = fs_err::metadata(self.staging.file(name))?.len();
+            let bytes = fs_err::metadata(self.staging.path().join(name))?.len();
             meta.files.push(FileSize { name: name.to_owned(), bytes });
         }
-        meta.write(&self.staging.file("meta.json"))?;
+        meta.write(&self.staging.path().join("meta.json"))?;
         self.staging.commit()?;
         Ok(meta)
     }
+}
+
+/// An index may be replaced; anything else at its place is somebody's.
+fn refuse_other_contents(dir: &Path) -> Result<()> {
+    let mut entries = match fs_err::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if entries.next().is_some() && !dir.join("meta.json").is_file() {
+        return Err(IndexError::Occupied { path: dir.to_owned() }.into());
+    }
+    Ok(())
 }
 
 /// Columns with a fixed meaning must be able to carry it.

@@ -4,10 +4,9 @@ use super::{
     Document, IndexError,
     rows::OWN_COLUMNS,
     rows_writer::with_dictionary,
-    staging::Staging,
     table::{TableWriter, at},
 };
-use crate::Result;
+use crate::{Result, atomic::NewDir};
 use arrow::{
     array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array},
     compute::{cast, concat, kernels::cmp::distinct, take},
@@ -37,7 +36,7 @@ struct Constant {
 
 impl DocumentsWriter {
     /// For rows with the columns of `rows.arrow`.
-    pub(super) fn new(staging: &Staging, rows: &SchemaRef) -> Self {
+    pub(super) fn new(staging: &NewDir, rows: &SchemaRef) -> Self {
         let doc_id = rows.index_of("doc_id").ok();
         let constant = rows.fields().iter().enumerate().filter(|(_, field)| {
             let name = field.name().as_str();
@@ -53,7 +52,7 @@ impl DocumentsWriter {
             firsts: Vec::new(),
         });
         Self {
-            path: staging.file("documents.arrow"),
+            path: staging.path().join("documents.arrow"),
             doc_id,
             documents: Vec::new(),
             seen: HashSet::new(),

@@ -46,7 +46,6 @@
 //! | `rows_writer`, `documents_writer`, `groups`, `fvu` | what is gathered from row to row |
 //! | `postings`, `statistics` | codes turned around, and what is known of a latent then |
 //! | `table`, `lists` | Arrow files, and the lists of codes and postings in them |
-//! | `staging` | all files at once or none |
 
 mod builder;
 mod documents;
@@ -61,7 +60,6 @@ mod postings;
 mod reader;
 mod rows;
 mod rows_writer;
-mod staging;
 mod statistics;
 mod table;
 

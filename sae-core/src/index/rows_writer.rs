@@ -6,10 +6,9 @@
 use super::{
     IndexError,
     rows::{is_text, text_type},
-    staging::Staging,
     table::{Table, TableWriter, at},
 };
-use crate::Result;
+use crate::{Result, atomic::NewDir};
 use arrow::{
     array::{ArrayRef, AsArray, DictionaryArray, RecordBatch, RecordBatchOptions, StringArray, UInt32Array},
     compute::{BatchCoalescer, cast},
@@ -30,7 +29,7 @@ pub(super) struct RowsWriter {
 
 impl RowsWriter {
     /// For the columns `others` of a dump, in batches of `batch_rows`.
-    pub(super) fn create(staging: &Staging, others: &Schema, batch_rows: usize) -> Result<Self> {
+    pub(super) fn create(staging: &NewDir, others: &Schema, batch_rows: usize) -> Result<Self> {
         let kept = others.fields().iter().enumerate().filter(|(_, field)| !is_vector(field));
         let kept: Vec<usize> = kept.map(|(column, _)| column).collect();
         // The metadata of a schema is left behind: it has no order, and it speaks of another file.
@@ -51,7 +50,7 @@ impl RowsWriter {
         let dictionary =
             |field: &Arc<Field>| is_text(field.data_type()).then(|| Dictionary::new(field.name()));
         Ok(Self {
-            path: staging.file("rows.arrow"),
+            path: staging.path().join("rows.arrow"),
             kept,
             dictionaries: schema.fields().iter().map(dictionary).collect(),
             schema: Arc::new(schema),

@@ -45,8 +45,8 @@ pub(super) fn merge(base: &mut DocumentMut, over: &DocumentMut, source: &str) ->
 
 fn merge_section(base: &mut dyn TableLike, over: &dyn TableLike, source: &str, section: &str) -> Result<()> {
     for (key, item) in over.iter() {
-        let Some(old) = base.get(key) else {
-            let known = base.iter().map(|(name, _)| format!("{section}.{name}")).collect::<Vec<_>>();
+        let known: Vec<String> = base.iter().map(|(name, _)| format!("{section}.{name}")).collect();
+        let Some(old) = base.get_mut(key) else {
             return Err(unknown(source, &format!("{section}.{key}"), known.into_iter()));
         };
         let Some(mut value) = item.as_value().cloned() else {
@@ -56,7 +56,8 @@ fn merge_section(base: &mut dyn TableLike, over: &dyn TableLike, source: &str, s
         if let Some(old) = old.as_value() {
             *value.decor_mut() = old.decor().clone();
         }
-        base.insert(key, Item::Value(value));
+        // Replacing the item alone keeps its key, and with it the comment above.
+        *old = Item::Value(value);
     }
     Ok(())
 }

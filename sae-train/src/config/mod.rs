@@ -249,6 +249,9 @@ mod tests {
         let text = load(&[]).unwrap().to_toml();
         assert!(text.contains("# Rows of a step.\nbatch_size = 4096"), "{text}");
         assert!(text.contains("\nk = 32"), "{text}");
+        let text = load(&["train.batch_size=8", "variant.k=3"]).unwrap().to_toml();
+        assert!(text.contains("# Rows of a step.\nbatch_size = 8"), "{text}");
+        assert!(text.contains("# Latents that may fire on a row.\nk = 3"), "{text}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         fs_err::write(&path, &text).unwrap();

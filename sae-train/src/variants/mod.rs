@@ -14,6 +14,12 @@ pub trait Variant: Debug + Send + Sync {
     /// What becomes of pre-activations at inference.
     fn rule(&self) -> Rule;
 
+    /// Refuses settings that do not suit so many latents.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    fn check(&self, d_sae: usize) -> Result<()>;
+
     /// Keys of `[variant]` that follow from the data, with what they come to.
     fn resolved(&self, d_in: usize) -> Vec<(&'static str, toml_edit::Value)>;
 
@@ -63,7 +69,7 @@ const VARIANTS: &[Entry] = &[Entry {
     defaults: topk::DEFAULTS,
     read: |table| {
         let topk: topk::TopK = read(table)?;
-        topk.check()?;
+        topk.check(usize::MAX)?;
         Ok(Arc::new(topk))
     },
 }];

@@ -24,22 +24,24 @@ pub struct TopK {
     pub aux_coefficient: f64,
 }
 
-impl TopK {
-    pub(super) fn check(&self) -> Result<()> {
-        let wrong = |problem: &str| Err(TrainError::Config(format!("configuration: {problem}")));
-        if self.k == 0 {
-            return wrong("variant.k must be at least 1");
-        }
-        if !(self.aux_coefficient >= 0.0 && self.aux_coefficient.is_finite()) {
-            return wrong("variant.aux_coefficient must be at least 0");
-        }
-        Ok(())
-    }
-}
-
 impl Variant for TopK {
     fn rule(&self) -> Rule {
         Rule::TopK { k: self.k }
+    }
+
+    fn check(&self, d_sae: usize) -> Result<()> {
+        let wrong = |problem: String| Err(TrainError::Config(format!("configuration: {problem}")));
+        if self.k == 0 || self.k > d_sae {
+            let most = if d_sae == usize::MAX { "the number of latents".into() } else { d_sae.to_string() };
+            return wrong(format!("variant.k must be between 1 and {most}, found {}", self.k));
+        }
+        if !(self.aux_coefficient >= 0.0 && self.aux_coefficient.is_finite()) {
+            return wrong(format!(
+                "variant.aux_coefficient must be at least 0, found {}",
+                self.aux_coefficient
+            ));
+        }
+        Ok(())
     }
 
     fn resolved(&self, d_in: usize) -> Vec<(&'static str, toml_edit::Value)> {

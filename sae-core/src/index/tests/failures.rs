@@ -208,9 +208,10 @@ fn other_files_are_not_replaced() {
 fn a_place_that_cannot_be_written() {
     let (sae, dump) = example();
     let dir = tempfile::tempdir().unwrap();
-    let index = dir.path().join("no such run").join("index");
+    fs_err::write(dir.path().join("a file"), "").unwrap();
+    let index = dir.path().join("a file").join("index");
     let created = IndexBuilder::create(&index, &sae, &dump.schema(), IndexOptions::default());
-    assert_says(&message(created.map(drop)), &["no such run"]);
+    assert_says(&message(created.map(drop)), &["a file"]);
 }
 
 #[test]
