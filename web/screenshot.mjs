@@ -8,7 +8,7 @@ const GAP = 20;
 const EXAMPLES = 8;
 
 const [address, out, ...latents] = process.argv.slice(2);
-const url = URL.parse(address ?? '');
+const url = URL.canParse(address ?? '') ? new URL(address) : null;
 if (
   url === null ||
   out === undefined ||
