@@ -1,5 +1,7 @@
 //! The binary as a user runs it: the way through, and what it says when something is wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use arrow::array::Int32Array;

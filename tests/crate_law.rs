@@ -1,5 +1,7 @@
 //! `sae-train → sae-core ← sae-server`: who may depend on whom.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,7 @@
 //! A run that is stopped and resumed ends bit for bit as one that was not.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{

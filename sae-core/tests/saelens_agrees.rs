@@ -3,6 +3,8 @@
 //! `golden/saelens/sae` was trained on the sample; `reference.safetensors` holds the first 64 rows `x`
 //! of the sample with SAELens's `acts` and `recon`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use sae_core::{Rule, Sae, formats::saelens};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,7 @@ impl Batches {
     ///
     /// # Errors
     /// If a temporary file cannot be read.
-    pub fn next(&mut self) -> Result<Vec<f32>> {
+    pub fn next_batch(&mut self) -> Result<Vec<f32>> {
         let batches = self.batches.as_ref().expect("open until dropped");
         batches.recv().expect("the thread sends until the receiver is dropped")
     }

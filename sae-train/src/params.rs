@@ -77,7 +77,7 @@ impl Params {
 }
 
 pub(crate) fn to_vec<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.clone().into_data().into_vec().expect("weights are f32")
+    tensor.clone().into_data().try_into_vec().expect("weights are f32")
 }
 
 /// The point with the least sum of distances to the rows of `x` `[n_rows, d]`, by Weiszfeld's

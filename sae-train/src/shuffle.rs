@@ -87,7 +87,7 @@ impl Shuffled {
         };
         let mut moments = Moments::new(d_in);
         let mut reader = dump.read(split.columns());
-        while let Some(batch) = reader.next() {
+        for batch in reader.by_ref() {
             let batch = batch?;
             let rows = batch.activations.chunks_exact(d_in);
             let held_out = split.held_out(batch.first_row, rows.len(), &batch.others)?;

@@ -270,7 +270,7 @@ impl Running<'_> {
         let mut since = (Instant::now(), trainer.tokens_seen());
         while trainer.steps_done() < steps {
             let lr = self.plan.schedule.rate(trainer.steps_done() + 1);
-            trainer.step(batches.next()?, lr)?;
+            trainer.step(batches.next_batch()?, lr)?;
             let step = trainer.steps_done();
             watch.step(step);
             if step.is_multiple_of(shared.log.every) || step == steps {

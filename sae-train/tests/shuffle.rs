@@ -1,5 +1,7 @@
 //! The order of rows: every row once per epoch, as random as can be, the same again, from any place.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use sae_core::dump::{Dtype, Dump, DumpInfo, DumpOptions, DumpWriter, DumpWriterOptions};
 use sae_train::{
     shuffle::{Memory, Rows, Shuffled},

@@ -14,7 +14,7 @@ const SETTINGS: [&str; 6] = [
 ];
 
 #[derive(Debug, clap::Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Train and index, but do not serve
     #[arg(long)]
     no_serve: bool,
@@ -33,7 +33,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let run = RunDir::new(&self.out);
         let sets: Vec<String> = SETTINGS.iter().map(ToString::to_string).chain(self.set).collect();
         if run.sae().exists() {

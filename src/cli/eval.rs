@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-pub struct Eval {
+pub(crate) struct Eval {
     /// The run directory
     run: PathBuf,
     /// The dump: a Parquet file, a directory of them, or a glob
@@ -25,7 +25,7 @@ pub struct Eval {
 }
 
 impl Eval {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let run = RunDir::new(self.run);
         if self.all {
             let metrics = measure(&run, &self.data, true)?;
@@ -47,7 +47,7 @@ struct Report<'a> {
 }
 
 /// Measures a run on its held-out split, prints the metrics and writes `eval.json`.
-pub fn evaluate_run(run: &RunDir, data: &str, json: bool) -> anyhow::Result<()> {
+pub(crate) fn evaluate_run(run: &RunDir, data: &str, json: bool) -> anyhow::Result<()> {
     let metrics = measure(run, data, false)?;
     let report = Report { format_version: 1, split: "held out", data, metrics: &metrics };
     let text = serde_json::to_string_pretty(&report)? + "\n";
@@ -69,7 +69,7 @@ fn measure(run: &RunDir, data: &str, all: bool) -> anyhow::Result<Metrics> {
 }
 
 /// What to do when a run has no readable SAE.
-pub fn no_sae(run: &RunDir) -> String {
+pub(crate) fn no_sae(run: &RunDir) -> String {
     format!("{} has no trained SAE that can be read; `sae train` makes one", run.root().display())
 }
 

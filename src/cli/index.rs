@@ -10,7 +10,7 @@ use sae_train::{Config, evaluate::check_width, train};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-pub struct Index {
+pub(crate) struct Index {
     /// The run directory
     run: PathBuf,
     /// The dump: a Parquet file, a directory of them, or a glob
@@ -28,7 +28,7 @@ pub struct Index {
 }
 
 impl Index {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let run = RunDir::new(self.run);
         if run.index().exists() && !self.force {
             bail!("{} exists already. Give --force to build it again", run.index().display());
@@ -51,7 +51,7 @@ impl Index {
 }
 
 /// Builds `run/index/` in one pass over the dump.
-pub fn build(run: &RunDir, data: &str, memory_budget: usize) -> anyhow::Result<Meta> {
+pub(crate) fn build(run: &RunDir, data: &str, memory_budget: usize) -> anyhow::Result<Meta> {
     let sae = saelens::read(&run.sae()).with_context(|| eval::no_sae(run))?;
     let config = if run.config().is_file() { Config::read(&run.config())? } else { Config::load(None, &[])? };
     let dump = train::open_dump(&config, data)?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 #[derive(Debug, clap::Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// A dump (file, directory or glob), a run, or the word `devices`
     #[arg(value_name = "PATH|devices")]
     what: String,
@@ -19,7 +19,7 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let found = self.find()?;
         if self.json {
             println!("{found}");

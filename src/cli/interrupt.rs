@@ -6,7 +6,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static HANDED_OVER: AtomicBool = AtomicBool::new(false);
 
 /// From now on the first signal is only noted.
-pub fn watch() -> anyhow::Result<()> {
+pub(crate) fn watch() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if HANDED_OVER.load(Ordering::SeqCst) {
             return;
@@ -20,11 +20,11 @@ pub fn watch() -> anyhow::Result<()> {
 }
 
 /// Whether there was a signal.
-pub fn interrupted() -> bool {
+pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// From now on somebody else deals with signals.
-pub fn hand_over() {
+pub(crate) fn hand_over() {
     HANDED_OVER.store(true, Ordering::SeqCst);
 }

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 /// Train sparse autoencoders on activation dumps, index the dumps, browse the features.
 #[derive(Debug, Parser)]
 #[command(name = "sae", version, arg_required_else_help = true)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -37,7 +37,7 @@ enum Command {
 
 impl Arguments {
     /// Runs the command.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Train(train) => train.run(),
             Command::Eval(eval) => eval.run(),

@@ -3,12 +3,12 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over `n` rows of a dump, with rate and time left.
-pub fn rows(verb: &'static str, n: u64) -> ProgressBar {
+pub(crate) fn rows(verb: &'static str, n: u64) -> ProgressBar {
     bar(verb, n, "{prefix:>9} {bar:32} {percent:>3}%  {human_pos}/{human_len} rows  {per_sec}  {eta} left")
 }
 
 /// A bar over the tokens of a training run; its message holds the figures.
-pub fn training(n: u64) -> ProgressBar {
+pub(crate) fn training(n: u64) -> ProgressBar {
     bar("training", n, "{prefix:>9} {bar:24} {percent:>3}%  {msg}  {eta} left")
 }
 

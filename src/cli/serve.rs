@@ -6,7 +6,7 @@ use std::{
 };
 
 #[derive(Debug, clap::Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// A folder of runs, or one run
     #[arg(default_value = "runs")]
     runs: PathBuf,
@@ -25,7 +25,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let options = ServeOptions {
             root: self.runs,
             host: self.host,
@@ -40,7 +40,7 @@ impl Serve {
 }
 
 /// Serves a folder at a port, or near it if it is busy.
-pub fn serve_nearby(runs: &Path, port: u16) -> anyhow::Result<()> {
+pub(crate) fn serve_nearby(runs: &Path, port: u16) -> anyhow::Result<()> {
     let options = ServeOptions { port, port_fallback: true, web: find_page(), ..ServeOptions::new(runs) };
     sae_server::run(options, move |address| {
         if port != 0 && address.port() != port {

@@ -9,7 +9,7 @@ use sae_train::{
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-pub struct Train {
+pub(crate) struct Train {
     /// The dump: a Parquet file, a directory of them, or a glob
     #[arg(long, value_name = "DUMP", required_unless_present = "print_config")]
     data: Option<String>,
@@ -37,7 +37,7 @@ pub struct Train {
 }
 
 impl Train {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let config = Config::load(self.config.as_deref(), &self.set)?;
         if self.print_config {
             print!("{}", config.to_toml());
@@ -51,7 +51,7 @@ impl Train {
 }
 
 /// Trains a run and measures it on its held-out split.
-pub fn train_and_evaluate(
+pub(crate) fn train_and_evaluate(
     config: Config,
     data: &str,
     device: &str,

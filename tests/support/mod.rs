@@ -1,6 +1,7 @@
 //! The binary, and small dumps to run it on.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use arrow::{
     array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch},
@@ -11,17 +12,17 @@ use parquet::arrow::ArrowWriter;
 use std::{path::Path, sync::Arc};
 
 /// The sample dump.
-pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample/dump");
+pub(crate) const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sample/dump");
 
 /// `sae` with these arguments.
-pub fn sae(arguments: &[&str]) -> Command {
+pub(crate) fn sae(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("sae"));
     command.args(arguments);
     command
 }
 
 /// A path as an argument.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
 
@@ -31,7 +32,7 @@ const D_IN: usize = 16;
 /// Writes a dump of `n_rows` rows of width 16 made of sparse, non-negative causes; `change` may spoil it.
 ///
 /// Not with the project's own writer, which refuses what is spoilt.
-pub fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>)) {
+pub(crate) fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>)) {
     let mut x = vec![0f32; n_rows * D_IN];
     let mut state = 1u64;
     let mut random = || {
@@ -56,7 +57,7 @@ pub fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>))
 }
 
 /// Writes a Parquet file of one column.
-pub fn write_parquet(path: &Path, name: &str, column: ArrayRef) {
+pub(crate) fn write_parquet(path: &Path, name: &str, column: ArrayRef) {
     let batch = RecordBatch::try_from_iter([(name, column)]).unwrap();
     let file = fs_err::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();

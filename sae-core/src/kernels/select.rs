@@ -105,18 +105,22 @@ impl Selected {
                 continue;
             }
             let latents = _mm512_add_epi32(lane, _mm512_set1_epi32((first + c * WIDTH) as i32));
-            let (mut found_latents, mut found_values) = ([0u32; WIDTH], [0f32; WIDTH]);
-            // SAFETY: both arrays have 16 entries.
-            unsafe {
-                _mm512_storeu_si512(
-                    found_latents.as_mut_ptr().cast(),
-                    _mm512_maskz_compress_epi32(above, latents),
-                );
-                _mm512_storeu_ps(found_values.as_mut_ptr(), _mm512_maskz_compress_ps(above, pre_acts));
-            }
             let found = above.count_ones() as usize;
-            self.latents.extend_from_slice(&found_latents[..found]);
-            self.values.extend_from_slice(&found_values[..found]);
+            self.latents.reserve(WIDTH);
+            self.values.reserve(WIDTH);
+            let (n_latents, n_values) = (self.latents.len(), self.values.len());
+            // All 16 lanes are stored and only those found are kept: a store of fixed width costs less
+            // than a copy of `found` entries.
+            // SAFETY: both vectors have room for 16 more entries, of which the first `found` are those
+            // whose bit is set in `above`.
+            unsafe {
+                let latents = _mm512_maskz_compress_epi32(above, latents);
+                _mm512_storeu_si512(self.latents.as_mut_ptr().add(n_latents).cast(), latents);
+                self.latents.set_len(n_latents + found);
+                let values = _mm512_maskz_compress_ps(above, pre_acts);
+                _mm512_storeu_ps(self.values.as_mut_ptr().add(n_values), values);
+                self.values.set_len(n_values + found);
+            }
             if self.latents.len() >= limit {
                 self.keep_largest(k);
                 bar = _mm512_set1_ps(self.bar);

@@ -67,5 +67,5 @@ pub(super) fn update<B: Backend>(tensor: FloatTensor<B>, change: impl FnOnce(&mu
 
 fn to_vec<B: Backend>(tensor: FloatTensor<B>) -> Vec<f32> {
     let data = burn::tensor::read_sync(B::float_into_data(tensor)).expect("the device answers");
-    data.into_vec().expect("a tensor of f32")
+    data.try_into_vec().expect("a tensor of f32")
 }

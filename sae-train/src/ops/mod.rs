@@ -10,6 +10,11 @@
 //! burn's `flex` lies in main memory and is borrowed; from any other backend it is copied there and
 //! back.
 
+#![cfg_attr(
+    feature = "ndarray",
+    allow(deprecated, reason = "burn 0.22 deprecates ndarray; users ask for it")
+)]
+
 mod gradients;
 mod host;
 mod optimizer;
@@ -28,7 +33,6 @@ use sae_core::{
 use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 use burn::backend::NdArray;
 #[cfg(feature = "wgpu")]
 use burn::backend::cubecl::CubeBackend;
@@ -191,7 +195,6 @@ pub trait SparseOps: Backend {
 impl SparseOps for Flex {}
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl SparseOps for NdArray {}
 
 #[cfg(feature = "wgpu")]

@@ -8,7 +8,6 @@ use burn::tensor::Tensor;
 use sae_core::kernels::{self, AdamStep};
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 use burn::backend::NdArray;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 #[cfg(feature = "wgpu")]
@@ -53,7 +52,7 @@ pub fn sum_of_squares<const D: usize>(a: &Tensor<D>) -> f64 {
 
 /// The optimizer's operations on the tensors of a backend; see the functions of this module.
 #[backend_extension(Autodiff, Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"))]
-pub trait OptimizerOps: Backend {
+pub(super) trait OptimizerOps: Backend {
     /// See [`adam`]; `row` is the length of the rows to keep at unit length, 0 for none.
     fn adam(
         param: FloatTensor<Self>,
@@ -94,7 +93,6 @@ pub trait OptimizerOps: Backend {
 impl OptimizerOps for Flex {}
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated)]
 impl OptimizerOps for NdArray {}
 
 #[cfg(feature = "wgpu")]

@@ -17,11 +17,10 @@ pub(super) const DEFAULTS: &str = include_str!("topk.toml");
 
 /// The variant's keys of `[variant]`; see `topk.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "topk.toml documents every key")]
-pub struct TopK {
-    pub k: usize,
-    pub k_aux: Auto<usize>,
-    pub aux_coefficient: f64,
+pub(super) struct TopK {
+    k: usize,
+    k_aux: Auto<usize>,
+    aux_coefficient: f64,
 }
 
 impl Variant for TopK {
