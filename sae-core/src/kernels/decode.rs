@@ -1,6 +1,6 @@
 //! Decoding sparse codes, forwards and backwards, touching active latents only.
 
-use super::{ByLatent, Codes, dot, weighted_sum};
+use super::{ByLatent, Codes, dots, weighted_sum};
 use rayon::prelude::*;
 
 /// Rows that a thread takes at once.
@@ -22,16 +22,18 @@ pub fn decode(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
 /// `grad_values[r, j] = ⟨grad[r, :], w_dec[latents[r, j], :]⟩`.
 pub fn decode_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32]) -> Vec<f32> {
     let d_in = grad.len() / codes.n_rows().max(1);
-    let block = |first: usize| {
-        let rows = first..(first + BLOCK_ROWS).min(codes.n_rows());
-        rows.flat_map(move |r| {
-            let grad = &grad[r * d_in..(r + 1) * d_in];
-            codes.row(r).0.iter().map(move |&l| dot(grad, &w_dec[l as usize * d_in..(l as usize + 1) * d_in]))
-        })
-    };
-    let starts: Vec<usize> = (0..codes.n_rows()).step_by(BLOCK_ROWS).collect();
-    let blocks: Vec<Vec<f32>> = starts.into_par_iter().map(|first| block(first).collect()).collect();
-    blocks.concat()
+    let mut out = vec![0.0; codes.nnz()];
+    let mut rest = out.as_mut_slice();
+    let mut rows = Vec::with_capacity(codes.n_rows());
+    for r in 0..codes.n_rows() {
+        let (row, after) = rest.split_at_mut(codes.row(r).0.len());
+        rows.push(row);
+        rest = after;
+    }
+    rows.into_par_iter().with_min_len(BLOCK_ROWS).enumerate().for_each(|(r, out)| {
+        dots(&grad[r * d_in..(r + 1) * d_in], codes.row(r).0, w_dec, out);
+    });
+    out
 }
 
 /// The gradient at a weight matrix `[d_sae, d_in]` whose row `l` acts where latent `l` is active:

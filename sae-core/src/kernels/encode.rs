@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 
 /// Rows per block: enough that packing the weights, once per block, costs little beside the product.
-const BLOCK_ROWS: usize = 256;
+const BLOCK_ROWS: usize = 512;
 /// Latents per block: a block of products, 256 × 1024 floats, fits in a core's second-level cache.
 const BLOCK_LATENTS: usize = 1024;
 

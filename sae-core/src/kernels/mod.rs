@@ -26,7 +26,7 @@ pub use by_latent::ByLatent;
 pub use codes::Codes;
 pub use decode::{decode, decode_grad_values, grad_weights};
 pub use encode::{Encoder, encode};
-pub use rows::{dot, weighted_sum};
+pub use rows::{dot, dots, weighted_sum};
 pub use select::Selection;
 
 use rayon::prelude::*;

@@ -8,6 +8,24 @@ use super::simd::{mul_add, multiversion};
 /// Accumulators kept in registers while all rows of the sum pass by.
 const LANES: usize = 64;
 
+/// How many rows ahead of its use a row is asked for: rows come in no order that the processor could
+/// foresee, from matrices larger than its nearer caches.
+const AHEAD: usize = 4;
+
+#[inline(always)]
+fn prefetch_row(rows: &[u32], j: usize, matrix: &[f32], d: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(&row) = rows.get(j) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 16;
+        let row = matrix[row as usize * d..][..d].as_ptr();
+        for i in (0..d).step_by(LINE) {
+            // SAFETY: the address lies inside `matrix`; asking for it changes nothing but the cache.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.add(i).cast()) };
+        }
+    }
+}
+
 multiversion! {
     /// `out += Σ_j weights[j] · matrix[rows[j], :]`, with `out` `[d]` and `matrix` `[_, d]`.
     pub fn weighted_sum(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) = weighted_sum_body
@@ -16,10 +34,14 @@ multiversion! {
 #[inline(always)]
 fn weighted_sum_body<const FMA: bool>(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) {
     let d = out.len();
+    (0..AHEAD).for_each(|j| prefetch_row(rows, j, matrix, d));
     let (blocks, tail) = out.as_chunks_mut::<LANES>();
     for (b, block) in blocks.iter_mut().enumerate() {
         let mut acc = *block;
-        for (&row, &weight) in rows.iter().zip(weights) {
+        for (j, (&row, &weight)) in rows.iter().zip(weights).enumerate() {
+            if b == 0 {
+                prefetch_row(rows, j + AHEAD, matrix, d);
+            }
             let start = row as usize * d + b * LANES;
             let source = &matrix[start..start + LANES];
             for i in 0..LANES {
@@ -39,21 +61,35 @@ fn weighted_sum_body<const FMA: bool>(rows: &[u32], weights: &[f32], matrix: &[f
 }
 
 multiversion! {
+    /// `out[j] = Σ_i a[i] · matrix[rows[j], i]`, with `a` `[d]` and `matrix` `[_, d]`.
+    pub fn dots(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) = dots_body
+}
+
+#[inline(always)]
+fn dots_body<const FMA: bool>(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) {
+    let d = a.len();
+    (0..AHEAD).for_each(|j| prefetch_row(rows, j, matrix, d));
+    for (j, (out, &row)) in out.iter_mut().zip(rows).enumerate() {
+        prefetch_row(rows, j + AHEAD, matrix, d);
+        *out = dot_body::<FMA>(a, &matrix[row as usize * d..][..d]);
+    }
+}
+
+multiversion! {
     /// `Σ_i a[i] · b[i]` over two slices of equal length.
     pub fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body
 }
 
 #[inline(always)]
 fn dot_body<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
-    const WIDTH: usize = 32;
-    let mut acc = [0.0f32; WIDTH];
-    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
+    let mut acc = [0.0f32; LANES];
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {
-        for i in 0..WIDTH {
+        for i in 0..LANES {
             acc[i] = mul_add::<FMA>(a[i], b[i], acc[i]);
         }
     }
-    let mut width = WIDTH;
+    let mut width = LANES;
     while width > 1 {
         width /= 2;
         for i in 0..width {

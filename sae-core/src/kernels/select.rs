@@ -17,7 +17,9 @@ pub enum Selection<'a> {
 ///
 /// Chunks of pre-activations are offered in increasing order of latents. For [`Selection::TopK`]
 /// candidates are collected above a rising bar: when 4k of them wait, the best k stay and the
-/// smallest of these becomes the bar, so nearly every later pre-activation costs one comparison.
+/// smallest of these becomes the bar, so nearly every later pre-activation costs one comparison. The
+/// first chunk's bar is the k-th largest of the maxima of groups of its pre-activations, which k of
+/// them reach.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Selected {
     pub(super) latents: Vec<u32>,
@@ -62,6 +64,9 @@ impl Selected {
 
     fn collect(&mut self, first: usize, products: &[f32], bias: &[f32], k: usize) {
         let limit = k.saturating_mul(4).max(64);
+        if first == 0 && k > 0 {
+            self.bar = first_bar(products, bias, k);
+        }
         let mut done = 0;
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f") {
@@ -154,8 +159,45 @@ impl Selected {
     }
 }
 
+/// Groups whose maxima are taken; each takes every so many-th pre-activation.
+const GROUPS: usize = 128;
+
+/// A bar below which none of the `k` largest lies, 0 if there is no such bar above it.
+///
+/// At least `k` pre-activations reach the `k`-th largest of the groups' maxima; the bar is the number
+/// before it, so that those equal to it pass.
+fn first_bar(products: &[f32], bias: &[f32], k: usize) -> f32 {
+    // Where a group holds few, its maximum tells little.
+    if k > GROUPS / 2 || products.len() < 4 * GROUPS {
+        return 0.0;
+    }
+    let mut maxima = [0.0; GROUPS];
+    group_maxima(products, bias, &mut maxima);
+    match kth_largest_bits(&maxima, k) {
+        0 => 0.0,
+        bits => f32::from_bits(bits - 1),
+    }
+}
+
 multiversion! {
-    /// The bits of the `k`-th largest of positive values, `1 <= k <= values.len()`.
+    /// `maxima[g] = max(maxima[g], products[i] + bias[i])` over all `i` with `i mod GROUPS = g`, up to the
+    /// last whole round of groups.
+    fn group_maxima(products: &[f32], bias: &[f32], maxima: &mut [f32; GROUPS]) = group_maxima_body
+}
+
+#[inline(always)]
+fn group_maxima_body<const FMA: bool>(products: &[f32], bias: &[f32], maxima: &mut [f32; GROUPS]) {
+    let (products, biases) = (products.as_chunks::<GROUPS>().0, bias.as_chunks::<GROUPS>().0);
+    for (product, bias) in products.iter().zip(biases) {
+        for g in 0..GROUPS {
+            let pre_act = product[g] + bias[g];
+            maxima[g] = if pre_act > maxima[g] { pre_act } else { maxima[g] };
+        }
+    }
+}
+
+multiversion! {
+    /// The bits of the `k`-th largest of values that are not negative, `1 <= k <= values.len()`.
     ///
     /// Bits of positive floats order as the floats do, so this is bisection over integers, and each
     /// step is a count that vectorises: for the 4k values of a selection far quicker than sorting.
