@@ -119,6 +119,24 @@ fn values_and_gradients() {
 }
 
 #[test]
+fn the_squared_error() {
+    for device in devices() {
+        let random = || Tensor::<2>::random([70, 90], Distribution::Normal(0.0, 1.0), &device);
+        let (x, out) = (random(), random());
+        let run = |error: fn(Tensor<2>, Tensor<2>) -> Tensor<1>| {
+            let out = out.clone().autodiff().require_grad();
+            let loss = error(x.clone(), out.clone());
+            let mut grads = (loss.clone() * 3.0).backward();
+            (loss.inner(), out.grad_remove(&mut grads).expect("a gradient"))
+        };
+        let (found, found_grad) = run(ops::squared_error);
+        let (expected, expected_grad) = run(|x, out| (x - out).powi_scalar(2).sum());
+        assert_close("error", found, expected);
+        assert_close("dx̂", found_grad, expected_grad);
+    }
+}
+
+#[test]
 fn a_batch_on_which_nothing_fires() {
     for device in devices() {
         let case = Case { rows: 4, d_in: 3, d_sae: 5, k: 2 };

@@ -1,6 +1,6 @@
 //! Decoding sparse codes, forwards and backwards, touching active latents only.
 
-use super::{ByLatent, Codes, dots, weighted_sum};
+use super::{ByLatent, Codes, build_rows, dots, weighted_sum};
 use rayon::prelude::*;
 
 /// Rows that a thread takes at once.
@@ -9,13 +9,11 @@ const BLOCK_ROWS: usize = 32;
 /// `x̂[r, :] = bias + Σ_j values[r, j] · w_dec[latents[r, j], :]`, `[n_rows, d_in]`.
 pub fn decode(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
     let d_in = bias.len();
-    let mut out = vec![0.0; codes.n_rows() * d_in];
-    out.par_chunks_mut(d_in).with_min_len(BLOCK_ROWS).enumerate().for_each(|(r, out)| {
+    build_rows(codes.n_rows(), d_in, BLOCK_ROWS, |r, out| {
         let (latents, values) = codes.row(r);
         out.copy_from_slice(bias);
         weighted_sum(latents, values, w_dec, out);
-    });
-    out
+    })
 }
 
 /// The gradient at the codes' values, `[nnz]`, from the gradient at the output, `[n_rows, d_in]`:
@@ -43,10 +41,8 @@ pub fn decode_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32]) -> Vec<f32
 /// gradient; with the gradient at the values and the centred inputs it is the encoder's.
 pub fn grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d_in: usize) -> Vec<f32> {
     let weights = by_latent.permute(weights);
-    let mut out = vec![0.0; by_latent.d_sae() * d_in];
-    out.par_chunks_mut(d_in).with_min_len(16).enumerate().for_each(|(latent, out)| {
+    build_rows(by_latent.d_sae(), d_in, 16, |latent, out| {
         let entries = by_latent.entries(latent);
         weighted_sum(&by_latent.rows()[entries.clone()], &weights[entries], matrix, out);
-    });
-    out
+    })
 }

@@ -5,6 +5,7 @@
 //! | `codes` | what sparse codes are |
 //! | `encode`, `select` | dense product fused with the selection of active latents |
 //! | `decode`, `by_latent` | sparse decoding and the gradients of both matrices |
+//! | `error` | the squared error and its gradient |
 //! | `adam` | the optimizer's step, with unit rows and projected gradients |
 //! | `rows`, `simd` | the two inner loops, for each instruction set |
 //!
@@ -15,6 +16,7 @@ mod by_latent;
 mod codes;
 mod decode;
 mod encode;
+mod error;
 mod rows;
 mod select;
 mod simd;
@@ -26,18 +28,17 @@ pub use by_latent::ByLatent;
 pub use codes::Codes;
 pub use decode::{decode, decode_grad_values, grad_weights};
 pub use encode::{Encoder, encode};
+pub use error::{squared_error, squared_error_grad};
+use rows::build_rows;
 pub use rows::{dot, dots, weighted_sum};
 pub use select::Selection;
 
-use rayon::prelude::*;
-
 /// `x − b` for every row of `x` `[n_rows, d_in]`.
 pub fn subtract_from_rows(x: &[f32], b: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    out.par_chunks_mut(b.len()).zip(x.par_chunks(b.len())).with_min_len(256).for_each(|(out, x)| {
-        for ((out, x), b) in out.iter_mut().zip(x).zip(b) {
+    let d = b.len();
+    build_rows(x.len() / d, d, 256, |r, out| {
+        for ((out, x), b) in out.iter_mut().zip(&x[r * d..]).zip(b) {
             *out = x - b;
         }
-    });
-    out
+    })
 }

@@ -4,6 +4,30 @@
 //! an encoder row sums inputs: all are [`weighted_sum`]. The gradient of a code is [`dot`].
 
 use super::simd::{mul_add, multiversion};
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// A matrix of `n_rows` rows of `d`, each zeroed and then filled by a thread that takes at least
+/// `min_rows` of them: setting the whole to zero first would be one thread's work.
+pub(super) fn build_rows(
+    n_rows: usize,
+    d: usize,
+    min_rows: usize,
+    fill: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let len = n_rows * d;
+    let mut out = Vec::with_capacity(len);
+    let rows = out.spare_capacity_mut()[..len].par_chunks_mut(d);
+    rows.with_min_len(min_rows).enumerate().for_each(|(r, row)| {
+        row.fill(MaybeUninit::new(0.0));
+        let row: *mut [MaybeUninit<f32>] = row;
+        // SAFETY: every entry was just written, and MaybeUninit<f32> is laid out as f32.
+        fill(r, unsafe { &mut *(row as *mut [f32]) });
+    });
+    // SAFETY: the chunks cover the first `len` entries, and each was filled.
+    unsafe { out.set_len(len) };
+    out
+}
 
 /// Accumulators kept in registers while all rows of the sum pass by.
 const LANES: usize = 64;

@@ -61,6 +61,18 @@ impl<B: SparseOps, C: CheckpointStrategy> SparseOps for Autodiff<B, C> {
             OpsKind::UnTracked(prepared) => prepared.finish(forward(values, w_dec, support)),
         }
     }
+
+    fn squared_error(x: FloatTensor<Self>, out: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = SquaredErrorBackward.prepare::<C>([out.node()]).compute_bound().stateful();
+        let x = x.into_primitive();
+        match prepared {
+            OpsKind::Tracked(mut prepared) => {
+                let saved = (x.clone(), prepared.checkpoint(&out));
+                prepared.finish(saved, B::squared_error(x, out.into_primitive()))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::squared_error(x, out.into_primitive())),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -100,6 +112,24 @@ impl<B: SparseOps> Backward<B, 3> for DecodeBackward {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, grad);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SquaredErrorBackward;
+
+impl<B: SparseOps> Backward<B, 1> for SquaredErrorBackward {
+    /// `x`, `x̂`
+    type State = (FloatTensor<B>, NodeId);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, out) = ops.state;
+        let out: FloatTensor<B> = checkpointer.retrieve_node_output(out);
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            grads.register::<B>(parent.id, B::squared_error_backward(grad, x, out));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two sparse operations that carry every variant, and the optimizer's step.
+//! The two sparse operations that carry every variant, the squared error, and the optimizer's step.
 //!
 //! ```text
 //! codes = encode(x, b_pre, W_enc, b_enc, rule)     rule(W_enc (x − b_pre) + b_enc), active entries only
@@ -98,6 +98,11 @@ pub fn decode(codes: &SparseCodes, w_dec: Tensor<2>, b_dec: Tensor<1>) -> Tensor
     Tensor::from_dispatch(<Dispatch as SparseOps>::sparse_decode(values, w_dec, b_dec, codes.support.clone()))
 }
 
+/// `Σ (x − x̂)²` over all entries of two matrices of one shape; differentiable in `x̂`, `x` is data.
+pub fn squared_error(x: Tensor<2>, out: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as SparseOps>::squared_error(x.into_dispatch(), out.into_dispatch()))
+}
+
 /// What [`SparseOps::sparse_encode`] gives.
 #[derive(ExtensionType)]
 pub struct Encoded<B: Backend> {
@@ -189,6 +194,25 @@ pub trait SparseOps: Backend {
             upload::<Self, 2>(grad_w_dec, [support.d_sae, d_in], &device),
             upload::<Self, 1>(grad_b_dec, [d_in], &device),
         )
+    }
+
+    /// See [`squared_error`].
+    fn squared_error(x: FloatTensor<Self>, out: FloatTensor<Self>) -> FloatTensor<Self> {
+        let device = out.device();
+        let sum = kernels::squared_error(&OnHost::new::<Self>(x), &OnHost::new::<Self>(out));
+        upload::<Self, 1>(vec![sum as f32], [1], &device)
+    }
+
+    /// The gradient at the reconstruction, from that at the sum.
+    fn squared_error_backward(
+        grad: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (device, shape) = (out.device(), out.shape());
+        let (grad, x) = (OnHost::new::<Self>(grad), OnHost::new::<Self>(x));
+        let grad = kernels::squared_error_grad(&x, &OnHost::new::<Self>(out), grad[0]);
+        upload::<Self, 2>(grad, [shape[0], shape[1]], &device)
     }
 }
 

@@ -58,10 +58,11 @@ impl Variant for TopK {
             rule,
         );
         let reconstruction = ops::decode(&codes, params.w_dec.clone(), params.b_dec.clone());
-        let residual = step.x.clone() - reconstruction;
-        let mut terms = vec![("reconstruction", losses::reconstruction(residual.clone()))];
+        let mut terms =
+            vec![("reconstruction", losses::reconstruction(step.x.clone(), reconstruction.clone()))];
         if !step.dead.is_empty() && self.aux_coefficient > 0.0 {
-            let aux = losses::aux_k(step, residual.detach(), self.k_aux(step.d_in()));
+            let residual = step.x.clone() - reconstruction.detach();
+            let aux = losses::aux_k(step, residual, self.k_aux(step.d_in()));
             terms.push(("aux", aux * self.aux_coefficient));
         }
         Forward { support: codes.support, terms }
