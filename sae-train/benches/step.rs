@@ -30,6 +30,9 @@ fn noise(n: usize) -> Vec<f32> {
 }
 
 fn step(c: &mut Criterion) {
+    // As `sae train` does: freed memory is kept.
+    // SAFETY: setting an option of the allocator is allowed at any time.
+    unsafe { libmimalloc_sys::mi_option_set(libmimalloc_sys::mi_option_use_numa_nodes - 1, -1) };
     let mut group = c.benchmark_group(format!("train/{D_IN}x{D_SAE}, k 32, batch {BATCH}"));
     group.throughput(Throughput::Elements(BATCH as u64)).sample_size(20);
     let (x, w) = (noise(BATCH * D_IN), noise(D_SAE * D_IN));

@@ -11,10 +11,13 @@ use super::{
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Rows per block: enough that packing the weights, once per block, costs little beside the product.
-const BLOCK_ROWS: usize = 512;
-/// Latents per block: a block of products, 256 × 1024 floats, fits in a core's second-level cache.
-const BLOCK_LATENTS: usize = 1024;
+/// Most rows of a block: enough that packing the weights, once per block, costs little beside the
+/// product.
+const MOST_ROWS: usize = 1024;
+/// Least rows of a block, unless there are fewer.
+const LEAST_ROWS: usize = 64;
+/// Latents of a block: the products of a block, at most 1024 × 512 floats, stay near.
+const BLOCK_LATENTS: usize = 512;
 
 /// What encoding needs: `pre_acts = W_enc x + b_enc`, then a selection.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +37,10 @@ pub struct Encoder<'a> {
 pub fn encode(encoder: &Encoder<'_>, x: &[f32]) -> Codes {
     let d_in = encoder.w_enc.len() / encoder.b_enc.len();
     assert_eq!(x.len() % d_in, 0, "x has {} values, not a multiple of d_in = {d_in}. This is a bug", x.len());
+    // Every thread gets a block; what a row comes to does not depend on its block.
+    let block_rows = (x.len() / d_in).div_ceil(rayon::current_num_threads()).clamp(LEAST_ROWS, MOST_ROWS);
     let blocks: Vec<Codes> =
-        x.par_chunks(BLOCK_ROWS * d_in).map(|x| encode_block(encoder, d_in, x)).collect();
+        x.par_chunks(block_rows * d_in).map(|x| encode_block(encoder, d_in, x)).collect();
     Codes::concatenate(&blocks)
 }
 
@@ -54,8 +59,8 @@ thread_local! {
 fn encode_block(encoder: &Encoder<'_>, d_in: usize, x: &[f32]) -> Codes {
     SCRATCH.with_borrow_mut(|Scratch { products, rows }| {
         let n_rows = x.len() / d_in;
-        products.resize(BLOCK_ROWS * BLOCK_LATENTS, 0.0);
-        rows.resize_with(BLOCK_ROWS, Selected::default);
+        products.resize(products.len().max(n_rows * BLOCK_LATENTS), 0.0);
+        rows.resize_with(rows.len().max(n_rows), Selected::default);
         let rows = &mut rows[..n_rows];
         rows.iter_mut().for_each(Selected::clear);
         let biases = encoder.b_enc.chunks(BLOCK_LATENTS);
