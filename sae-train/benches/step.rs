@@ -6,7 +6,7 @@
 //! time than the product of `[batch, d_in]` with `[d_in, d_sae]`.
 
 use burn::tensor::Device;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sae_train::{Config, params::Params, trainer::Trainer};
 use std::hint::black_box;
 
@@ -48,7 +48,9 @@ fn step(c: &mut Criterion) {
     // Nothing dies: the auxiliary loss is no part of the bound's work.
     let mut trainer = Trainer::new(config.variant.clone(), config.shared.optim.clone(), params, u64::MAX);
     group.bench_function("step", |b| {
-        b.iter(|| trainer.step(x.clone(), 1e-4).expect("the loss is finite"));
+        // In a run another thread makes the batch meanwhile.
+        let step = |x| trainer.step(x, 1e-4).expect("the loss is finite");
+        b.iter_batched(|| x.clone(), step, BatchSize::LargeInput);
     });
     group.finish();
 }

@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn initial_weights_are_tied_unit_rows_that_follow_from_the_seed() {
+        let initial = |seed| Params::initial(40, vec![0.5; 9], seed, &Device::flex());
+        let params = initial(3);
+        let w_dec = to_vec(&params.w_dec);
+        assert_eq!(to_vec(&params.w_enc), w_dec);
+        assert_eq!(to_vec(&params.b_enc), [0.0; 40]);
+        assert_eq!(to_vec(&params.b_dec), [0.5; 9]);
+        for row in w_dec.chunks(9) {
+            assert!((kernels::dot(row, row) - 1.0).abs() < 1e-5);
+        }
+        assert_eq!(w_dec, to_vec(&initial(3).w_dec));
+        assert_ne!(w_dec, to_vec(&initial(4).w_dec));
+    }
+
+    #[test]
     fn the_scale_is_folded_into_the_biases() {
         let device = Device::flex();
         let (d_in, d_sae, scale) = (6, 20, 2.5);

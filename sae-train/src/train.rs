@@ -183,43 +183,30 @@ impl<'a> Session<'a> {
         self.resolve(&plan);
         sae_core::atomic::write_file(&self.run.config(), self.config.to_toml().as_bytes())?;
         let sample_size = MEDIAN_ROWS.min(self.shuffled.n_rows()) as usize;
-        let d_in = self.shuffled.d_in();
-        let (variance, scale) = (self.shuffled.total_variance, self.shuffled.scale);
-        let mut rows = Rows::new(self.shuffled);
+        let (d_in, device) = (self.shuffled.d_in(), self.device.clone());
+        let (running, mut rows) = self.ready(plan);
         let b_dec = geometric_median(&rows.take(sample_size)?, d_in);
         rows.seek(0);
-        let params = Params::initial(plan.d_sae, b_dec, self.config.shared.train.seed, &self.device);
-        let (variant, optim) = (self.config.variant.clone(), self.config.shared.optim.clone());
-        let trainer = Trainer::new(variant, optim, params, plan.dead_after);
-        let session = Running {
-            config: self.config,
-            run: self.run,
-            dump: self.dump,
-            dump_hash: self.dump_hash,
-            plan,
-            scale,
-            variance,
-        };
-        session.run(trainer, rows, watch)
+        let params = Params::initial(running.plan.d_sae, b_dec, running.config.shared.train.seed, &device);
+        let (variant, optim) = (running.config.variant.clone(), running.config.shared.optim.clone());
+        let trainer = Trainer::new(variant, optim, params, running.plan.dead_after);
+        running.run(trainer, rows, watch)
     }
 
     fn go_on(self, checkpoint: Checkpoint, watch: &mut dyn Watch) -> Result<Outcome> {
         let plan = self.plan();
-        let (variance, scale) = (self.shuffled.total_variance, self.shuffled.scale);
-        let mut rows = Rows::new(self.shuffled);
+        let (running, mut rows) = self.ready(plan);
         rows.seek(checkpoint.place.tokens_seen);
-        let (variant, optim) = (self.config.variant.clone(), self.config.shared.optim.clone());
-        let trainer = Trainer::resume(variant, optim, checkpoint, plan.dead_after);
-        let session = Running {
-            config: self.config,
-            run: self.run,
-            dump: self.dump,
-            dump_hash: self.dump_hash,
-            plan,
-            scale,
-            variance,
-        };
-        session.run(trainer, rows, watch)
+        let (variant, optim) = (running.config.variant.clone(), running.config.shared.optim.clone());
+        let trainer = Trainer::resume(variant, optim, checkpoint, running.plan.dead_after);
+        running.run(trainer, rows, watch)
+    }
+
+    /// The run, and its rows from the first on.
+    fn ready(self, plan: Plan) -> (Running<'a>, Rows) {
+        let Self { config, run, dump, dump_hash, shuffled, .. } = self;
+        let (scale, variance) = (shuffled.scale, shuffled.total_variance);
+        (Running { config, run, dump, dump_hash, plan, scale, variance }, Rows::new(shuffled))
     }
 
     /// Writes into the configuration what its `"auto"` values came to, and where the run comes from.

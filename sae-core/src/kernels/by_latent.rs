@@ -1,4 +1,5 @@
 use super::Codes;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The support of [`Codes`] turned around: for each latent, the rows on which it fires.
@@ -52,7 +53,8 @@ impl ByLatent {
 
     /// Values given in the codes' order, put in this order.
     pub fn permute(&self, values: &[f32]) -> Vec<f32> {
-        self.positions.iter().map(|&position| values[position as usize]).collect()
+        let positions = self.positions.par_iter().with_min_len(1 << 14);
+        positions.map(|&position| values[position as usize]).collect()
     }
 
     /// `[d_sae]`: the sum over each latent's entries of values given in the codes' order.
