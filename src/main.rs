@@ -5,7 +5,11 @@
 mod cli;
 
 use clap::Parser;
-use std::process::ExitCode;
+use std::{
+    panic::AssertUnwindSafe,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
 /// Keeps the large blocks that training frees in every step instead of giving them back to the system.
 #[global_allocator]
@@ -23,12 +27,17 @@ fn main() -> ExitCode {
             return code;
         }
     };
-    tell_panics_apart();
-    match arguments.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    hold_panics_back();
+    match std::panic::catch_unwind(AssertUnwindSafe(|| arguments.run())) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
             eprintln!("error: {}", one_line(&error));
             ExitCode::FAILURE
+        }
+        Err(_) => {
+            let panic = HELD_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+            eprintln!("{panic}\nerror: this is a bug in sae; please report it with the lines above");
+            ExitCode::from(2)
         }
     }
 }
@@ -46,15 +55,18 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// A panic is a bug of ours: exit code 2, and a message that says so.
-fn tell_panics_apart() {
+/// What the last panic of the main thread said.
+static HELD_BACK: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps quiet about panics of the main thread until it is known that nobody catches them: the reader of
+/// dumps makes errors of those that corrupt Parquet pages cause in their decoder.
+fn hold_panics_back() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // Only the main thread's panic ends the program; others are caught where they are joined.
         if std::thread::current().name() == Some("main") {
+            *HELD_BACK.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
+        } else {
             report(panic);
-            eprintln!("error: this is a bug in sae; please report it with the lines above");
-            std::process::exit(2);
         }
     }));
 }

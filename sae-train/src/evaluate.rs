@@ -16,11 +16,16 @@ pub enum Over<'a> {
     Everything,
 }
 
-/// The metrics of `sae` on a dump.
+/// The metrics of `sae` on a dump; none if there is no row to measure on.
 ///
 /// # Errors
-/// If the dump cannot be read, has another width, or no row of it is held out.
-pub fn evaluate(sae: &Sae, dump: &Dump, over: Over<'_>, progress: &mut dyn FnMut(u64)) -> Result<Metrics> {
+/// If the dump cannot be read or has another width.
+pub fn evaluate(
+    sae: &Sae,
+    dump: &Dump,
+    over: Over<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Option<Metrics>> {
     check_width(sae, dump)?;
     let mut gathered = Reconstruction::new(sae.d_in, sae.d_sae);
     let columns = match over {
@@ -42,9 +47,7 @@ pub fn evaluate(sae: &Sae, dump: &Dump, over: Over<'_>, progress: &mut dyn FnMut
         gathered.add(&x, &codes, &sae.decode(&codes));
         progress(batch.first_row + n_rows as u64);
     }
-    gathered.finish().ok_or_else(|| {
-        TrainError::Data("no row of the dump is held out for evaluation. Raise data.eval_fraction, or evaluate on every row with --all".into())
-    })
+    Ok(gathered.finish())
 }
 
 /// Refuses a dump of another width than the SAE's.

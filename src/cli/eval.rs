@@ -1,5 +1,5 @@
 use super::progress;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sae_core::{formats::saelens, metrics::Metrics, run::RunDir};
 use sae_train::{
     Config,
@@ -27,12 +27,14 @@ pub(crate) struct Eval {
 impl Eval {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let run = RunDir::new(self.run);
+        let nothing = "no row of the dump is held out for evaluation. Raise data.eval_fraction when training, or evaluate on every row with --all";
         if self.all {
-            let metrics = measure(&run, &self.data, true)?;
+            let metrics = measure(&run, &self.data, true)?.context("the dump has no rows")?;
             print(&metrics, self.json);
-            return Ok(());
+        } else if !evaluate_run(&run, &self.data, self.json)? {
+            bail!(nothing);
         }
-        evaluate_run(&run, &self.data, self.json)
+        Ok(())
     }
 }
 
@@ -46,17 +48,18 @@ struct Report<'a> {
     metrics: &'a Metrics,
 }
 
-/// Measures a run on its held-out split, prints the metrics and writes `eval.json`.
-pub(crate) fn evaluate_run(run: &RunDir, data: &str, json: bool) -> anyhow::Result<()> {
-    let metrics = measure(run, data, false)?;
+/// Measures a run on its held-out split, prints the metrics and writes `eval.json`; false if no row is
+/// held out.
+pub(crate) fn evaluate_run(run: &RunDir, data: &str, json: bool) -> anyhow::Result<bool> {
+    let Some(metrics) = measure(run, data, false)? else { return Ok(false) };
     let report = Report { format_version: 1, split: "held out", data, metrics: &metrics };
     let text = serde_json::to_string_pretty(&report)? + "\n";
     sae_core::atomic::write_file(&run.eval(), text.as_bytes())?;
     print(&metrics, json);
-    Ok(())
+    Ok(true)
 }
 
-fn measure(run: &RunDir, data: &str, all: bool) -> anyhow::Result<Metrics> {
+fn measure(run: &RunDir, data: &str, all: bool) -> anyhow::Result<Option<Metrics>> {
     let sae = saelens::read(&run.sae()).with_context(|| no_sae(run))?;
     let config = if run.config().is_file() { Config::read(&run.config())? } else { Config::load(None, &[])? };
     let dump = train::open_dump(&config, data)?;

@@ -51,7 +51,7 @@ impl Train {
 }
 
 /// Keeps freed memory instead of giving it back to the system: every step asks for the same large blocks
-/// again, and fresh pages, which the system clears first, would take a twelfth of a step.
+/// again, and fresh pages, which the system clears first, would take about a twelfth of the processor's time.
 fn keep_freed_memory() {
     // The crate does not name this option; in mimalloc's list it stands before the one named.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = libmimalloc_sys::mi_option_use_numa_nodes - 1;
@@ -91,8 +91,8 @@ pub(crate) fn train_and_evaluate(
         }
         Outcome::Finished => {
             eprintln!("trained: {root}/sae (opens in SAELens as it is)");
-            if Config::read(&run.config())?.shared.data.eval_fraction > 0.0 {
-                eval::evaluate_run(run, data, json)?;
+            if !eval::evaluate_run(run, data, json)? {
+                eprintln!("no row of the dump is held out: not measured. `sae eval --all` takes every row");
             }
             Ok(())
         }
