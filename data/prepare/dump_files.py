@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP = 65536
-OWN_COLUMNS = ("activation", "doc_id", "pos", "token_id", "token")
+OWN_COLUMNS = ("activation", "gradient", "target", "doc_id", "pos", "token_id", "token")
 
 
 class UserError(Exception):
@@ -43,7 +43,7 @@ class Corpus:
                 kinds.setdefault(name, set()).add(type(value))
         self.sha256 = digest.hexdigest()
         self.columns = {name: column_type(types) for name, types in kinds.items()}
-        if taken := [name for name in kinds if name in OWN_COLUMNS]:
+        if taken := [name for name in kinds if name in OWN_COLUMNS or name.startswith("activation_")]:
             raise UserError(f"{path}: the field '{taken[0]}' has the name of a column of the dump; rename it")
         if not self.chars:
             raise UserError(f"{path}: expected documents with text, found none")
@@ -122,7 +122,8 @@ class Dump:
             raise UserError(
                 f"{path}: expected a file written by this script, found another; delete {self.root} or use another --out"
             ) from None
-        for name, now in self.settings.items():
+        for name in {**self.settings, **before}:
+            now = self.settings.get(name)
             if before.get(name) != now:
                 raise UserError(
                     f"{self.root}: begun with {name} = {before.get(name)}, now {name} = {now}; use the same settings or another --out"
@@ -163,7 +164,8 @@ class Dump:
 
 def write_parquet(file: BinaryIO, tables: Iterator[pa.Table]) -> None:
     first = next(tables)
-    others = [name for name in first.column_names if name != "activation"]
+    lists = [field.name for field in first.schema if pa.types.is_fixed_size_list(field.type)]
+    others = [name for name in first.column_names if name not in lists]
     # Activations do not repeat: a dictionary or statistics of them are only weight. Stored byte by
     # byte of the number they compress better and read faster: f16 with zstd takes 0.86 of the raw
     # size this way, 0.93 plain; a level above 3 gains nothing.
@@ -172,7 +174,7 @@ def write_parquet(file: BinaryIO, tables: Iterator[pa.Table]) -> None:
         compression_level=3,
         use_dictionary=others,
         write_statistics=others,
-        use_byte_stream_split=["activation.list.element"],
+        use_byte_stream_split=[f"{name}.list.element" for name in lists],
     )
     with pq.ParquetWriter(file, first.schema, **options) as writer:
         writer.write_table(first, row_group_size=ROW_GROUP)
