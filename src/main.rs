@@ -5,6 +5,7 @@
 mod cli;
 
 use clap::Parser;
+use sae_core::dump::DECODER_THREAD;
 use std::{
     panic::AssertUnwindSafe,
     process::ExitCode,
@@ -55,15 +56,15 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// What the last panic of the main thread said.
+/// What the last panic said, of the main thread or of one that decodes.
 static HELD_BACK: Mutex<String> = Mutex::new(String::new());
 
-/// Keeps quiet about panics of the main thread until it is known that nobody catches them: the reader of
-/// dumps makes errors of those that corrupt Parquet pages cause in their decoder.
+/// Keeps quiet about these panics until it is known that nobody catches them: the reader of dumps makes
+/// errors of those that corrupt Parquet pages cause in their decoder.
 fn hold_panics_back() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().name() == Some("main") {
+        if matches!(std::thread::current().name(), Some("main" | DECODER_THREAD)) {
             *HELD_BACK.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
         } else {
             report(panic);

@@ -133,7 +133,7 @@ fn bad_dumps_get_one_clear_line_and_leave_nothing_behind() {
     refused(&folder.path().join("nowhere"), &out, "nowhere");
 
     let no_floats = folder.path().join("no_floats.parquet");
-    write_parquet(&no_floats, "n", Arc::new(Int32Array::from(vec![1, 2, 3])));
+    write_parquet(&no_floats, &[("n", Arc::new(Int32Array::from(vec![1, 2, 3])))]);
     refused(&no_floats, &out, "no_floats.parquet");
 
     // A dump of another width than the SAE's.

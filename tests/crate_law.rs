@@ -10,8 +10,11 @@ use std::{
 
 /// For each package of the workspace, every package that its normal dependencies reach.
 fn reachable() -> BTreeMap<String, BTreeSet<String>> {
+    // Only packages of this platform are sure to have been fetched.
+    let host = Command::new("rustc").args(["--print", "host-tuple"]).output().unwrap().stdout;
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform"])
+        .arg(String::from_utf8(host).unwrap().trim())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();

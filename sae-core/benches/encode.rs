@@ -3,7 +3,10 @@
 //! `cargo bench -p sae-core --bench encode`
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sae_core::{Rule, Sae};
+use sae_core::{
+    Rule, Sae,
+    kernels::{self, Encoder, Precision, Selection},
+};
 
 const BATCH: usize = 4096;
 /// The width of a small sentence encoder, and of GPT-2 small.
@@ -55,19 +58,17 @@ fn encode(c: &mut Criterion) {
                 }
             });
         });
-        let sae = Sae {
-            d_in,
-            d_sae,
-            rule: Rule::TopK { k: 32 },
-            apply_b_dec_to_input: true,
-            b_enc: vec![0.0; d_sae],
-            w_dec: w.clone(),
-            w_enc: w,
-            b_dec: vec![0.0; d_in],
-        };
+        let sae = Sae::new(Rule::TopK { k: 32 }, w.clone(), vec![0.0; d_sae], w, vec![0.0; d_in]);
         group.bench_function("encode", |b| b.iter(|| sae.encode(&x)));
+        let encoder = Encoder { w_enc: &sae.w_enc, b_enc: &sae.b_enc, selection: Selection::TopK(32) };
+        group.bench_function("encode, candidates by bf16", |b| {
+            b.iter(|| kernels::encode_with(&encoder, &x, Precision::Bf16Candidates));
+        });
         let codes = sae.encode(&x);
         group.bench_function("decode", |b| b.iter(|| sae.decode(&codes)));
+        // As a ReLU SAE begins its training: half of the latents are active.
+        let half = kernels::encode(&Encoder { selection: Selection::Positive, ..encoder }, &x);
+        group.bench_function("decode, half of the latents", |b| b.iter(|| sae.decode(&half)));
         group.finish();
     }
 }

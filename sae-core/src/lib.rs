@@ -28,4 +28,4 @@ pub mod sae;
 
 pub use error::{Error, Result};
 pub use kernels::Codes;
-pub use sae::{Rule, Sae};
+pub use sae::{Normalize, Rule, Sae, Target};

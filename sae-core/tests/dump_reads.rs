@@ -92,7 +92,7 @@ fn the_activations_are_told_from_other_lists_of_floats() {
     assert_eq!(open(&path).activation_column(), "resid");
     write(&path, vec![("resid", lists(1.0)), ("activation", lists(2.0))], 10);
     assert_eq!(open(&path).activation_column(), "activation");
-    let options = DumpOptions { activation_column: Some("resid".into()), ..Default::default() };
+    let options = DumpOptions { activation_columns: vec!["resid".into()], ..Default::default() };
     let dump = Dump::open(path.to_str().unwrap(), &options).unwrap();
     assert_eq!(read(&dump, Columns::Activations).0, [1.0, 1.0]);
     assert_eq!(dump.other_columns().field(0).name(), "activation");

@@ -155,6 +155,9 @@ fn pages_that_cannot_be_decoded() {
         let refusal = dir.refusal("a.parquet");
         assert!(refusal.starts_with("DIR/a.parquet: row group 1 cannot be decoded ("), "{refusal}");
         assert!(refusal.ends_with("); the file is corrupt, write or copy it again"), "{refusal}");
+        // What stands before it is given out first, though both are decoded at once.
+        let dump = Dump::open(path.to_str().unwrap(), &DumpOptions::default()).unwrap();
+        assert_eq!(dump.read(Columns::All).next().unwrap().unwrap().activations, rows[..2].concat());
     }
 }
 
@@ -204,7 +207,7 @@ fn no_column_or_no_single_column_of_activations() {
         "DIR/a.parquet: several columns hold lists of floats: `resid`, `mlp`; name one with --set data.activation_column=NAME"
     );
     let named = |name: &str| {
-        let options = DumpOptions { activation_column: Some(name.into()), ..Default::default() };
+        let options = DumpOptions { activation_columns: vec![name.into()], ..Default::default() };
         dir.refusal_with("a.parquet", &options, Columns::All)
     };
     assert_eq!(
@@ -232,7 +235,8 @@ fn a_column_that_is_not_there_is_refused_at_the_first_batch() {
 #[test]
 fn a_dump_without_rows() {
     let dir = Dir::new();
-    let message = "DIR/a.parquet: expected rows, found a dump of none (or none with an activation in it)";
+    let message = "DIR/a.parquet: expected rows, found a dump of none (or none with numbers in `activation`); \
+                   check how it was written";
     for activation in [lists(&[&[], &[]]), lists(&[]), fixed(&[&[1.0]]).slice(0, 0)] {
         dir.write("a.parquet", vec![("activation", activation)]);
         assert_eq!(dir.refusal("a.parquet"), message);
@@ -251,7 +255,7 @@ fn files_that_differ() {
         dir.write("1.parquet", vec![("activation", other)]);
         assert_eq!(
             dir.refusal(""),
-            "DIR/1.parquet: expected activations of width 2 as in DIR/0.parquet, found width 1; \
+            "DIR/1.parquet: expected vectors of width 2 in `activation` as in DIR/0.parquet, found width 1; \
              a dump holds the activations of one place in one model"
         );
     }
@@ -285,7 +289,9 @@ fn rows_without_a_usable_activation() {
         let activation = ListArray::from_iter_primitive::<Float64Type, _, _>(rows);
         dir.write("a.parquet", vec![("activation", Arc::new(activation))]);
         let refusal = dir.refusal("a.parquet");
-        let refusal = refusal.strip_prefix("DIR/a.parquet: row group 1, row 1: expected ").unwrap();
+        let refusal = refusal
+            .strip_prefix("DIR/a.parquet: row group 1, row 1, column `activation`: expected ")
+            .unwrap();
         refusal
             .strip_suffix("; mend the dump, or leave such rows out with --set data.skip_bad_rows=true")
             .unwrap()
@@ -293,8 +299,8 @@ fn rows_without_a_usable_activation() {
     };
     let good = || Some(vec![Some(1.0), Some(2.0)]);
     let with = |row| vec![good(), good(), good(), row, good()];
-    assert_eq!(bad(with(None)), "an activation, found null");
-    assert_eq!(bad(with(Some(vec![Some(1.0)]))), "an activation of width 2, found 1");
+    assert_eq!(bad(with(None)), "a vector, found null");
+    assert_eq!(bad(with(Some(vec![Some(1.0)]))), "a vector of width 2, found 1");
     assert_eq!(bad(with(Some(vec![Some(1.0), None]))), "numbers, found null as value 1");
     for (value, shown) in
         [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf"), (1e300, "inf")]
@@ -312,10 +318,9 @@ fn a_null_row_of_fixed_width() {
     let rows = vec![Some(vec![Some(1.0)]), None];
     let activation = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, 1);
     dir.write("a.parquet", vec![("activation", Arc::new(activation))]);
-    assert!(
-        dir.refusal("a.parquet")
-            .starts_with("DIR/a.parquet: row group 0, row 1: expected an activation, found null")
-    );
+    assert!(dir.refusal("a.parquet").starts_with(
+        "DIR/a.parquet: row group 0, row 1, column `activation`: expected a vector, found null"
+    ));
 }
 
 fn nested(rows: &[Option<&[&[f32]]>]) -> ArrayRef {
@@ -335,13 +340,12 @@ fn bad_nested_rows() {
     let dir = Dir::new();
     let good: Option<&[&[f32]]> = Some(&[&[1.0, 2.0], &[3.0, 4.0]]);
     dir.write("a.parquet", vec![("activation", nested(&[good, None]))]);
-    assert!(
-        dir.refusal("a.parquet")
-            .starts_with("DIR/a.parquet: row group 0, row 1: expected an activation, found null")
-    );
+    assert!(dir.refusal("a.parquet").starts_with(
+        "DIR/a.parquet: row group 0, row 1, column `activation`: expected a vector, found null"
+    ));
     dir.write("a.parquet", vec![("activation", nested(&[good, good, Some(&[&[1.0, 2.0], &[3.0]])]))]);
     assert!(dir.refusal("a.parquet").starts_with(
-        "DIR/a.parquet: row group 1, row 0, position 1: expected an activation of width 2, found 1"
+        "DIR/a.parquet: row group 1, row 0, position 1, column `activation`: expected a vector of width 2, found 1"
     ));
     let ids = ListArray::from_iter_primitive::<Int32Type, _, _>([
         Some(vec![Some(1), Some(2)]),
@@ -350,7 +354,7 @@ fn bad_nested_rows() {
     ]);
     dir.write("a.parquet", vec![("activation", nested(&[good, good, good])), ("token_id", Arc::new(ids))]);
     assert!(dir.refusal("a.parquet").starts_with(
-        "DIR/a.parquet: row group 0, row 1: expected 2 entries in `token_id`, one for each activation of the row, found 1"
+        "DIR/a.parquet: row group 0, row 1, column `token_id`: expected 2 entries, one for each activation of the row, found 1"
     ));
     let options = DumpOptions { skip_bad_rows: true, ..Default::default() };
     let dump = Dump::open(dir.path("a.parquet").to_str().unwrap(), &options).unwrap();

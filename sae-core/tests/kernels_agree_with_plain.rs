@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sae_core::{
-    Rule, Sae,
+    Normalize, Rule, Sae, Target,
     kernels::{ByLatent, decode_grad_values, grad_weights},
 };
 
@@ -17,20 +17,18 @@ fn noise(n: usize, seed: u64) -> Vec<f32> {
 }
 
 fn sae(d_in: usize, d_sae: usize, rule: Rule, seed: u64) -> Sae {
-    Sae {
-        d_in,
-        d_sae,
-        rule,
-        apply_b_dec_to_input: seed.is_multiple_of(2),
-        w_enc: noise(d_sae * d_in, seed + 1),
-        b_enc: noise(d_sae, seed + 2),
-        w_dec: noise(d_sae * d_in, seed + 3),
-        b_dec: noise(d_in, seed + 4),
-    }
+    let (w_enc, b_enc) = (noise(d_sae * d_in, seed + 1), noise(d_sae, seed + 2));
+    let (w_dec, b_dec) = (noise(d_sae * d_in, seed + 3), noise(d_in, seed + 4));
+    Sae { apply_b_dec_to_input: seed.is_multiple_of(2), ..Sae::new(rule, w_enc, b_enc, w_dec, b_dec) }
 }
 
-fn rules(d_sae: usize, k: usize, seed: u64) -> [Rule; 3] {
-    [Rule::TopK { k }, Rule::Standard, Rule::JumpRelu { threshold: noise(d_sae, seed + 9) }]
+fn rules(d_sae: usize, k: usize, seed: u64) -> [Rule; 4] {
+    [
+        Rule::TopK { k },
+        Rule::Standard,
+        Rule::JumpRelu { threshold: noise(d_sae, seed + 9) },
+        Rule::Gated { r_mag: noise(d_sae, seed + 10), b_mag: noise(d_sae, seed + 11) },
+    ]
 }
 
 fn close(a: f32, b: f32) -> bool {
@@ -55,7 +53,15 @@ proptest! {
                 // A different order of summation may swap two nearly equal latents at the boundary.
                 for (latent, value) in latents.iter().zip(values) {
                     let found = expected.iter().position(|l| l == latent);
-                    prop_assert!(found.map_or(*value < 1e-4 || is_boundary(*value, expected_values), |i| close(*value, expected_values[i])));
+                    let at_threshold = match &sae.rule {
+                        Rule::JumpRelu { threshold } => close(*value, threshold[*latent as usize]),
+                        Rule::Gated { r_mag, b_mag } => {
+                            let l = *latent as usize;
+                            close(*value, b_mag[l] - r_mag[l].exp() * sae.b_enc[l])
+                        }
+                        _ => is_boundary(*value, expected_values),
+                    };
+                    prop_assert!(found.map_or(*value < 1e-4 || at_threshold, |i| close(*value, expected_values[i])));
                 }
                 prop_assert!(latents.len().abs_diff(expected.len()) <= 1);
             }
@@ -66,6 +72,49 @@ proptest! {
                 let rows = decoded[r * d_in..][..d_in].iter().zip(&expected[r * d_in..][..d_in]);
                 prop_assert!(rows.into_iter().all(|(a, b)| (a - b).abs() <= 1e-6 * size));
             }
+        }
+    }
+
+    #[test]
+    fn reconstruct(d_in in 1usize..20, d_out in 1usize..20, d_sae in 1usize..40, n_rows in 0usize..300, seed: u32) {
+        let x = noise(n_rows * d_in, seed.into());
+        let autoencoder = sae(d_in, d_sae, Rule::Standard, seed.into());
+        let transcoder = Sae {
+            d_out,
+            apply_b_dec_to_input: false,
+            w_dec: noise(d_sae * d_out, 7),
+            b_dec: noise(d_out, 8),
+            ..autoencoder.clone()
+        };
+        for normalize in [Normalize::None, Normalize::LayerNorm, Normalize::ConstantNorm] {
+            let skip = Target::Companion { w_skip: Some(noise(d_out * d_in, 9)) };
+            for sae in [
+                Sae { normalize, ..autoencoder.clone() },
+                Sae { normalize, target: Target::Companion { w_skip: None }, ..transcoder.clone() },
+                Sae { normalize, target: skip, ..transcoder.clone() },
+            ] {
+                let ((codes, out), (_, expected)) = (sae.reconstruct(&x), sae.reconstruct_plain(&x));
+                prop_assert_eq!(codes, sae.encode(&x));
+                prop_assert_eq!(out.len(), n_rows * sae.d_out);
+                // A sum of at most 40 terms, each of at most 20 terms below √20.
+                prop_assert!(out.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + a.abs())));
+            }
+        }
+    }
+
+    #[test]
+    fn a_gated_sae_is_a_jumprelu_one(d_in in 1usize..20, d_sae in 1usize..60, seed: u32) {
+        let [.., rule] = rules(d_sae, 1, seed.into());
+        let gated = sae(d_in, d_sae, rule, seed.into());
+        let jumprelu = gated.gated_as_jumprelu().expect("it is gated");
+        prop_assert_eq!(jumprelu.rule.name(), "jumprelu");
+        prop_assert!(jumprelu.gated_as_jumprelu().is_none());
+        let x = noise(50 * d_in, 3);
+        let (gated, jumprelu) = (gated.encode_plain(&x), jumprelu.encode_plain(&x));
+        for r in 0..50 {
+            let ((latents, values), (others, other_values)) = (gated.row(r), jumprelu.row(r));
+            prop_assert_eq!(latents, others);
+            prop_assert!(values.iter().zip(other_values).all(|(a, b)| close(*a, *b)));
         }
     }
 
@@ -103,19 +152,54 @@ fn is_boundary(value: f32, selected: &[f32]) -> bool {
 #[test]
 fn equal_pre_activations_go_to_the_lower_latent() {
     // 100 latents alike: more than the candidates that a selection holds at once.
-    let sae = Sae {
-        d_in: 1,
-        d_sae: 100,
-        rule: Rule::TopK { k: 3 },
-        apply_b_dec_to_input: false,
-        w_enc: vec![1.0; 100],
-        b_enc: vec![0.0; 100],
-        w_dec: vec![1.0; 100],
-        b_dec: vec![0.0],
-    };
+    let sae = Sae::new(Rule::TopK { k: 3 }, vec![1.0; 100], vec![0.0; 100], vec![1.0; 100], vec![0.0]);
     let codes = sae.encode(&[2.0]);
     assert_eq!(codes.latents, [0, 1, 2]);
     assert_eq!(codes, sae.encode_plain(&[2.0]));
+}
+
+#[test]
+fn a_gated_latent_fires_where_gate_and_magnitude_are_positive() {
+    // Gate x + b_enc; magnitude 2x + b_mag.
+    let rule = Rule::Gated { r_mag: vec![2f32.ln(); 2], b_mag: vec![0.5, -1.5] };
+    let gated = Sae {
+        apply_b_dec_to_input: false,
+        ..Sae::new(rule, vec![1.0; 2], vec![-0.5, 0.5], vec![1.0; 2], vec![0.0])
+    };
+    // Latent 0 opens at x = 0.5 with 1.5 at once: threshold 1.5. Latent 1 has its gate open from −0.5 on, but
+    // a positive magnitude only from 0.75 on: threshold −2.5.
+    let x = [0.25, 0.6, 1.0];
+    let expected = [vec![], vec![(0, 1.7)], vec![(0, 2.5), (1, 0.5)]];
+    for sae in [gated.gated_as_jumprelu().expect("it is gated"), gated] {
+        for codes in [sae.encode(&x), sae.encode_plain(&x)] {
+            for (r, expected) in expected.iter().enumerate() {
+                let (latents, values) = codes.row(r);
+                assert_eq!(latents, expected.iter().map(|(latent, _)| *latent).collect::<Vec<u32>>());
+                assert!(values.iter().zip(expected).all(|(a, (_, b))| close(*a, *b)), "{values:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_normalising_takes_out_is_put_back() {
+    // A linear SAE: two latents per dimension, one for each sign.
+    let signs =
+        |i: usize| [(i, 1.0), (i, -1.0)].map(|(i, sign)| [0, 1, 2].map(|j| if i == j { sign } else { 0.0 }));
+    let w = (0..3).flat_map(signs).flatten().collect::<Vec<f32>>();
+    let sae = Sae::new(Rule::Standard, w.clone(), vec![0.0; 6], w, vec![0.5; 3]);
+    let x = [1.0, 2.0, 6.0, 0.0, 0.0, 0.0, -3.0, -3.0, -3.0];
+    // The first row is coded as (x − 3)/√7 or as x·√(3/41), less b_dec.
+    let scale = (3f32 / 41.0).sqrt();
+    for (normalize, first) in [
+        (Normalize::None, 7.5),
+        (Normalize::LayerNorm, 6.0 / 7f32.sqrt() + 0.5),
+        (Normalize::ConstantNorm, 7.0 * scale - 0.5),
+    ] {
+        let (codes, out) = Sae { normalize, ..sae.clone() }.reconstruct(&x);
+        assert!(out.iter().zip(x).all(|(a, b)| (a - b).abs() < 2e-5), "{normalize:?}: {out:?}");
+        assert!((codes.row(0).1.iter().sum::<f32>() - first).abs() < 1e-4, "{normalize:?}: {codes:?}");
+    }
 }
 
 #[test]

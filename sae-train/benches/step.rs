@@ -5,37 +5,29 @@
 //! A step is forward, backward, projection, clipping, Adam and unit rows. No encoding can take less
 //! time than the product of `[batch, d_in]` with `[d_in, d_sae]`.
 
+mod support;
+
 use burn::tensor::Device;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sae_train::{Config, params::Params, trainer::Trainer};
+use sae_core::kernels::Precision;
+use sae_train::{
+    Config,
+    params::Params,
+    shuffle::Batch,
+    trainer::{Setup, Trainer},
+};
 use std::hint::black_box;
+use support::{keep_freed_memory, noise};
 
 const BATCH: usize = 4096;
 const D_IN: usize = 384;
 const D_SAE: usize = 6144;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn noise(n: usize) -> Vec<f32> {
-    let mut state = 88172645463325252u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    let scale = 1.732 / (D_IN as f32).sqrt();
-    (0..n).map(|_| (uniform() + uniform() + uniform() + uniform() - 2.0) * scale).collect()
-}
-
 fn step(c: &mut Criterion) {
-    // As `sae train` does: freed memory is kept.
-    // SAFETY: setting an option of the allocator is allowed at any time.
-    unsafe { libmimalloc_sys::mi_option_set(libmimalloc_sys::mi_option_use_numa_nodes - 1, -1) };
+    keep_freed_memory();
     let mut group = c.benchmark_group(format!("train/{D_IN}x{D_SAE}, k 32, batch {BATCH}"));
     group.throughput(Throughput::Elements(BATCH as u64)).sample_size(20);
-    let (x, w) = (noise(BATCH * D_IN), noise(D_SAE * D_IN));
+    let (x, w) = (noise(BATCH * D_IN, D_IN), noise(D_SAE * D_IN, D_IN));
     let mut out = vec![0.0f32; BATCH * D_SAE];
     group.bench_function("bound: dense product", |b| {
         b.iter(|| {
@@ -44,14 +36,28 @@ fn step(c: &mut Criterion) {
         });
     });
     let config = Config::load(None, &["variant.k=32".into()]).expect("the settings are right");
-    let params = Params::initial(D_SAE, vec![0.0; D_IN], 0, &Device::flex());
-    // Nothing dies: the auxiliary loss is no part of the bound's work.
-    let mut trainer = Trainer::new(config.variant.clone(), config.shared.optim.clone(), params, u64::MAX);
-    group.bench_function("step", |b| {
-        // In a run another thread makes the batch meanwhile.
-        let step = |x| trainer.step(x, 1e-4).expect("the loss is finite");
-        b.iter_batched(|| x.clone(), step, BatchSize::LargeInput);
-    });
+    for (name, precision) in [("step", Precision::F32), ("step, bf16 candidates", Precision::Bf16Candidates)]
+    {
+        let setup = Setup {
+            variant: config.variant.clone(),
+            optimizer: config.optimizer().expect("the settings are right"),
+            clip: config.shared.optim.clip,
+            widths: vec![D_IN],
+            steps: u64::MAX,
+            // Nothing dies: the auxiliary loss is no part of the bound's work.
+            dead_after: u64::MAX,
+            seed: 0,
+            precision,
+        };
+        let params = Params::initial([D_IN, D_SAE], vec![0.0; D_IN], 1.0, 0, &Device::flex());
+        let mut trainer = Trainer::new(setup, params);
+        group.bench_function(name, |b| {
+            // In a run another thread makes the batch meanwhile.
+            let step =
+                |x| trainer.step(Batch { x, companion: Vec::new() }, 1e-4).expect("the loss is finite");
+            b.iter_batched(|| x.clone(), step, BatchSize::LargeInput);
+        });
+    }
     group.finish();
 }
 

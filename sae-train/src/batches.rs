@@ -1,6 +1,9 @@
 //! Batches made ahead on a thread of their own, so that training does not wait for reading.
 
-use crate::{Result, shuffle::Rows};
+use crate::{
+    Result,
+    shuffle::{Batch, Rows},
+};
 use std::{
     sync::mpsc::{Receiver, sync_channel},
     thread::JoinHandle,
@@ -13,7 +16,7 @@ const AHEAD: usize = 3;
 #[derive(Debug)]
 pub struct Batches {
     /// An option so that it can be closed before the thread is waited for.
-    batches: Option<Receiver<Result<Vec<f32>>>>,
+    batches: Option<Receiver<Result<Batch>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -28,11 +31,11 @@ impl Batches {
         Self { batches: Some(batches), thread: Some(thread) }
     }
 
-    /// The next batch, `[batch_size, d_in]`, scaled.
+    /// The next batch of `batch_size` rows.
     ///
     /// # Errors
     /// If a temporary file cannot be read.
-    pub fn next_batch(&mut self) -> Result<Vec<f32>> {
+    pub fn next_batch(&mut self) -> Result<Batch> {
         let batches = self.batches.as_ref().expect("open until dropped");
         batches.recv().expect("the thread sends until the receiver is dropped")
     }

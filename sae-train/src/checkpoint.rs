@@ -1,22 +1,22 @@
 //! Everything that a run needs to go on bit for bit where it stopped.
 //!
-//! `checkpoints/<step>/state.safetensors` holds the weights, Adam's moments (`adam.m.…`, `adam.v.…`),
-//! the dead-latent counters and the sums of the event in the making; `state.json` the place in the
-//! data. The order of rows follows from the seed and this place.
+//! `checkpoints/<step>/state.safetensors` holds the weights (`w_enc`, …), the optimizer's memory
+//! (`optim.…`), the method's (`state.…`), the dead-latent counters and the sums of the event in the making;
+//! `state.json` the place in the data. The order of rows follows from the seed and this place.
 
-use crate::{
-    Result, TrainError,
-    ops::Moments,
-    params::{Params, to_vec},
-};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{Result, TrainError, state::State};
 use sae_core::{atomic::NewDir, run::RunDir};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 const TENSORS: &str = "state.safetensors";
 const PLACE: &str = "state.json";
+const OPTIM: &str = "optim.";
+const STATE: &str = "state.";
+const WEIGHT: &str = "weight.";
+const ROWS_SINCE_FIRED: &str = "rows_since_fired";
+const WINDOW: &str = "window";
 
 /// Where in the run a checkpoint was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,43 +31,17 @@ pub struct Place {
     pub window: Vec<String>,
 }
 
-/// The moments of all weights.
-#[derive(Debug, Clone)]
-pub struct Optimizer {
-    /// Of `w_enc`.
-    pub w_enc: Moments<2>,
-    /// Of `b_enc`.
-    pub b_enc: Moments<1>,
-    /// Of `w_dec`.
-    pub w_dec: Moments<2>,
-    /// Of `b_dec`.
-    pub b_dec: Moments<1>,
-}
-
-impl Optimizer {
-    /// Zero moments.
-    pub fn new(params: &Params) -> Self {
-        fn zeros<const D: usize>(like: &Tensor<D>) -> Moments<D> {
-            Moments { m: like.zeros_like(), v: like.zeros_like() }
-        }
-        Self {
-            w_enc: zeros(&params.w_enc),
-            b_enc: zeros(&params.b_enc),
-            w_dec: zeros(&params.w_dec),
-            b_dec: zeros(&params.b_dec),
-        }
-    }
-}
-
 /// The state of a run at some step.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Where.
     pub place: Place,
-    /// The weights.
-    pub params: Params,
-    /// Adam's moments.
-    pub optimizer: Optimizer,
+    /// Values of the weights, by name.
+    pub weights: BTreeMap<String, Vec<f32>>,
+    /// See [`crate::optimizers::Optimizer::memory`].
+    pub optimizer: crate::optimizers::Memory,
+    /// The method's.
+    pub state: State,
     /// See [`crate::dead::DeadLatents`].
     pub rows_since_fired: Vec<u64>,
     /// The numbers named in [`Place::window`].
@@ -81,43 +55,22 @@ impl Checkpoint {
     /// If the run directory cannot be written.
     pub fn write(&self, run: &RunDir, keep: usize) -> Result<()> {
         let new = NewDir::create(&run.checkpoints().join(self.place.step.to_string()))?;
-        let [d_sae, d_in] = self.params.w_enc.dims();
-        let (matrix, optimizer) = (vec![d_sae, d_in], &self.optimizer);
-        let mut tensors: Vec<(&str, Vec<usize>, Vec<f32>)> = Vec::new();
-        for (name, tensor) in [
-            ("w_enc", &self.params.w_enc),
-            ("w_dec", &self.params.w_dec),
-            ("adam.m.w_enc", &optimizer.w_enc.m),
-            ("adam.v.w_enc", &optimizer.w_enc.v),
-            ("adam.m.w_dec", &optimizer.w_dec.m),
-            ("adam.v.w_dec", &optimizer.w_dec.v),
-        ] {
-            tensors.push((name, matrix.clone(), to_vec(tensor)));
+        let mut arrays: Vec<(String, Dtype, &[u8])> = Vec::new();
+        for (prefix, of) in [(WEIGHT, &self.weights), (OPTIM, &self.optimizer)] {
+            let named = of.iter().map(|(name, values)| (format!("{prefix}{name}"), values));
+            arrays.extend(named.map(|(name, values)| (name, Dtype::F32, bytemuck::cast_slice(values))));
         }
-        for (name, tensor) in [
-            ("b_enc", &self.params.b_enc),
-            ("b_dec", &self.params.b_dec),
-            ("adam.m.b_enc", &optimizer.b_enc.m),
-            ("adam.v.b_enc", &optimizer.b_enc.v),
-            ("adam.m.b_dec", &optimizer.b_dec.m),
-            ("adam.v.b_dec", &optimizer.b_dec.v),
-        ] {
-            tensors.push((name, vec![tensor.dims()[0]], to_vec(tensor)));
-        }
-        let view = |dtype, shape: Vec<usize>, bytes| {
-            TensorView::new(dtype, shape, bytes).expect("the shape is that of the values")
-        };
-        let mut views: Vec<(&str, TensorView<'_>)> = tensors
-            .iter()
-            .map(|(name, shape, values)| {
-                (*name, view(Dtype::F32, shape.clone(), bytemuck::cast_slice(values)))
-            })
-            .collect();
-        let counts = bytemuck::cast_slice(&self.rows_since_fired);
-        views.push(("rows_since_fired", view(Dtype::U64, vec![self.rows_since_fired.len()], counts)));
-        views.push(("window", view(Dtype::F64, vec![self.window.len()], bytemuck::cast_slice(&self.window))));
-        let bytes = safetensors::serialize(views, None).expect("tensor names are distinct");
-        fs_err::write(new.path().join(TENSORS), bytes)?;
+        let state = self.state.iter().map(|(name, numbers)| (format!("{STATE}{name}"), numbers));
+        arrays.extend(state.map(|(name, numbers)| (name, Dtype::F64, bytemuck::cast_slice(numbers))));
+        arrays.push((ROWS_SINCE_FIRED.into(), Dtype::U64, bytemuck::cast_slice(&self.rows_since_fired)));
+        arrays.push((WINDOW.into(), Dtype::F64, bytemuck::cast_slice(&self.window)));
+        let views = arrays.into_iter().map(|(name, dtype, bytes)| {
+            let size = if dtype == Dtype::F32 { 4 } else { 8 };
+            let view = TensorView::new(dtype, vec![bytes.len() / size], bytes);
+            (name, view.expect("the shape is that of the values"))
+        });
+        safetensors::serialize_to_file(views, None, &new.path().join(TENSORS))
+            .map_err(|error| std::io::Error::other(format!("{}: {error}", new.path().display())))?;
         let place = serde_json::to_string_pretty(&self.place).expect("a place serialises");
         fs_err::write(new.path().join(PLACE), place + "\n")?;
         new.commit()?;
@@ -132,49 +85,43 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If it cannot be read or is not whole.
-    pub fn read_newest(run: &RunDir, device: &Device) -> Result<Option<Self>> {
+    pub fn read_newest(run: &RunDir) -> Result<Option<Self>> {
         match saved_steps(run)?.last() {
-            Some(step) => Self::read(&run.checkpoints().join(step.to_string()), device).map(Some),
+            Some(step) => Self::read(&run.checkpoints().join(step.to_string())).map(Some),
             None => Ok(None),
         }
     }
 
-    fn read(dir: &Path, device: &Device) -> Result<Self> {
-        let damaged = |file: &str, problem: String| TrainError::Run {
-            path: dir.join(file),
-            problem: format!("{problem}. Remove {} to go on from an older checkpoint", dir.display()),
-        };
+    fn read(dir: &Path) -> Result<Self> {
+        let damaged = |file: &str, problem: String| damaged(dir, file, &problem);
         let place: Place = serde_json::from_str(&fs_err::read_to_string(dir.join(PLACE))?)
             .map_err(|error| damaged(PLACE, error.to_string()))?;
         let bytes = fs_err::read(dir.join(TENSORS))?;
         let tensors =
             SafeTensors::deserialize(&bytes).map_err(|error| damaged(TENSORS, error.to_string()))?;
+        let (mut weights, mut optimizer, mut state) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for (name, view) in tensors.iter() {
+            if let Some(name) = name.strip_prefix(WEIGHT) {
+                weights.insert(name.to_owned(), bytemuck::pod_collect_to_vec(view.data()));
+            } else if let Some(name) = name.strip_prefix(OPTIM) {
+                optimizer.insert(name.to_owned(), bytemuck::pod_collect_to_vec(view.data()));
+            } else if let Some(name) = name.strip_prefix(STATE) {
+                state.push((name.to_owned(), bytemuck::pod_collect_to_vec(view.data())));
+            }
+        }
         let tensor = |name: &str| tensors.tensor(name).map_err(|error| damaged(TENSORS, error.to_string()));
-        let matrix = |name: &str| -> Result<Tensor<2>> {
-            let view = tensor(name)?;
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-            Ok(Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device))
-        };
-        let vector = |name: &str| -> Result<Tensor<1>> {
-            let view = tensor(name)?;
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-            Ok(Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device))
-        };
-        let params = Params {
-            w_enc: matrix("w_enc")?,
-            b_enc: vector("b_enc")?,
-            w_dec: matrix("w_dec")?,
-            b_dec: vector("b_dec")?,
-        };
-        let optimizer = Optimizer {
-            w_enc: Moments { m: matrix("adam.m.w_enc")?, v: matrix("adam.v.w_enc")? },
-            b_enc: Moments { m: vector("adam.m.b_enc")?, v: vector("adam.v.b_enc")? },
-            w_dec: Moments { m: matrix("adam.m.w_dec")?, v: matrix("adam.v.w_dec")? },
-            b_dec: Moments { m: vector("adam.m.b_dec")?, v: vector("adam.v.b_dec")? },
-        };
-        let rows_since_fired = bytemuck::pod_collect_to_vec(tensor("rows_since_fired")?.data());
-        let window = bytemuck::pod_collect_to_vec(tensor("window")?.data());
-        Ok(Self { place, params, optimizer, rows_since_fired, window })
+        let rows_since_fired = bytemuck::pod_collect_to_vec(tensor(ROWS_SINCE_FIRED)?.data());
+        let window = bytemuck::pod_collect_to_vec(tensor(WINDOW)?.data());
+        let state = state.into_iter().collect();
+        Ok(Self { place, weights, optimizer, state, rows_since_fired, window })
+    }
+}
+
+/// The error of a checkpoint that is not whole.
+pub(crate) fn damaged(dir: &Path, file: &str, problem: &str) -> TrainError {
+    TrainError::Run {
+        path: dir.join(file),
+        problem: format!("{problem}. Remove {} to go on from an older checkpoint", dir.display()),
     }
 }
 

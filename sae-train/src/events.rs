@@ -41,6 +41,7 @@ fn line(event: &Event) -> String {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Window {
     steps: f64,
+    error: f64,
     l0: f64,
     grad_norm: f64,
     terms: BTreeMap<String, f64>,
@@ -48,8 +49,9 @@ pub struct Window {
 
 impl Window {
     /// Takes note of a step.
-    pub fn add(&mut self, terms: &[(&'static str, f64)], l0: f64, grad_norm: f64) {
+    pub fn add(&mut self, terms: &[(&'static str, f64)], error: f64, l0: f64, grad_norm: f64) {
         self.steps += 1.0;
+        self.error += error;
         self.l0 += l0;
         self.grad_norm += grad_norm;
         for &(name, value) in terms {
@@ -65,6 +67,11 @@ impl Window {
         (means, loss)
     }
 
+    /// Mean squared error of the reconstruction.
+    pub fn error(&self) -> f64 {
+        self.error / self.steps
+    }
+
     /// Mean number of active latents.
     pub fn l0(&self) -> f64 {
         self.l0 / self.steps
@@ -77,7 +84,8 @@ impl Window {
 
     /// As named numbers, for a checkpoint.
     pub fn to_pairs(&self) -> Vec<(String, f64)> {
-        let own = [("steps", self.steps), ("l0", self.l0), ("grad_norm", self.grad_norm)];
+        let own =
+            [("steps", self.steps), ("error", self.error), ("l0", self.l0), ("grad_norm", self.grad_norm)];
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
         own.chain(self.terms.iter().map(|(name, value)| (format!("term.{name}"), *value))).collect()
     }
@@ -88,6 +96,7 @@ impl Window {
         for (name, value) in pairs {
             match (name.as_str(), name.strip_prefix("term.")) {
                 ("steps", _) => window.steps = value,
+                ("error", _) => window.error = value,
                 ("l0", _) => window.l0 = value,
                 ("grad_norm", _) => window.grad_norm = value,
                 (_, Some(term)) => {

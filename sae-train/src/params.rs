@@ -12,102 +12,131 @@ pub struct Params {
     pub w_enc: Tensor<2>,
     /// `[d_sae]`
     pub b_enc: Tensor<1>,
-    /// `[d_sae, d_in]`, rows of unit length.
+    /// `[d_sae, d_out]`
     pub w_dec: Tensor<2>,
-    /// `[d_in]`
+    /// `[d_out]`
     pub b_dec: Tensor<1>,
+    /// What a method has beyond these, by name: thresholds, gates; matrices row by row.
+    pub own: Vec<(&'static str, Tensor<1>)>,
+}
+
+/// Something done to every weight in turn.
+pub trait Visit {
+    /// Does it to one weight.
+    fn weight<const D: usize>(&mut self, name: &'static str, tensor: &mut Tensor<D>);
 }
 
 impl Params {
-    /// Decoder rows uniform on the unit sphere, the encoder their transpose (tied at the start, then
-    /// free), `b_enc` zero, `b_dec` as given, `[d_in]`.
-    pub fn initial(d_sae: usize, b_dec: Vec<f32>, seed: u64, device: &Device) -> Self {
-        let d_in = b_dec.len();
+    /// Decoder rows uniform on the sphere of radius `length`, the encoder their transpose (tied at the
+    /// start, then free) or, where the widths differ, rows of its own on the unit sphere; `b_enc` zero,
+    /// `b_dec` as given, `[d_out]`.
+    pub fn initial(
+        [d_in, d_sae]: [usize; 2],
+        b_dec: Vec<f32>,
+        length: f32,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut rows: Vec<f32> = (0..d_sae * d_in).map(|_| StandardNormal.sample(&mut rng)).collect();
-        kernels::normalize_rows(&mut rows, d_in);
-        Self::from_host(rows.clone(), vec![0.0; d_sae], rows, b_dec, device)
+        let mut rows = |d: usize| {
+            let mut rows: Vec<f32> = (0..d_sae * d).map(|_| StandardNormal.sample(&mut rng)).collect();
+            kernels::normalize_rows(&mut rows, d);
+            rows.iter_mut().for_each(|value| *value *= length);
+            rows
+        };
+        let w_dec = rows(b_dec.len());
+        let w_enc = if d_in == b_dec.len() { w_dec.clone() } else { rows(d_in) };
+        Self::from_host(w_enc, vec![0.0; d_sae], w_dec, b_dec, device)
     }
 
     /// Weights from main memory; the shapes follow from the lengths of the biases.
-    pub(crate) fn from_host(
+    pub fn from_host(
         w_enc: Vec<f32>,
         b_enc: Vec<f32>,
         w_dec: Vec<f32>,
         b_dec: Vec<f32>,
         device: &Device,
     ) -> Self {
-        let shape = [b_enc.len(), b_dec.len()];
+        let (d_sae, d_out) = (b_enc.len(), b_dec.len());
+        let d_in = w_enc.len() / d_sae;
         Self {
-            w_enc: Tensor::from_data(TensorData::new(w_enc, shape), device),
-            b_enc: Tensor::from_data(TensorData::new(b_enc, [shape[0]]), device),
-            w_dec: Tensor::from_data(TensorData::new(w_dec, shape), device),
-            b_dec: Tensor::from_data(TensorData::new(b_dec, [shape[1]]), device),
+            w_enc: Tensor::from_data(TensorData::new(w_enc, [d_sae, d_in]), device),
+            b_enc: vector(b_enc, device),
+            w_dec: Tensor::from_data(TensorData::new(w_dec, [d_sae, d_out]), device),
+            b_dec: vector(b_dec, device),
+            own: Vec::new(),
+        }
+    }
+
+    /// With weights of the method's own.
+    pub fn with_own(mut self, own: Vec<(&'static str, Vec<f32>)>) -> Self {
+        let device = self.b_dec.device();
+        self.own = own.into_iter().map(|(name, values)| (name, vector(values, &device))).collect();
+        self
+    }
+
+    /// One of the method's own weights.
+    ///
+    /// # Panics
+    /// If the method has none of this name.
+    pub fn own(&self, name: &str) -> &Tensor<1> {
+        let found = self.own.iter().find(|(own, _)| *own == name);
+        &found.expect("a method asks for the weights that it names").1
+    }
+
+    /// The method's own weight `name`, to be replaced.
+    pub(crate) fn own_mut(&mut self, name: &str) -> &mut Tensor<1> {
+        let found = self.own.iter_mut().find(|(own, _)| *own == name);
+        &mut found.expect("a method asks for the weights that it names").1
+    }
+
+    /// `[d_in, d_out, d_sae]`
+    pub fn sizes(&self) -> [usize; 3] {
+        let [d_sae, d_in] = self.w_enc.dims();
+        [d_in, self.b_dec.dims()[0], d_sae]
+    }
+
+    /// Goes through all weights in a fixed order.
+    pub fn visit(&mut self, visitor: &mut impl Visit) {
+        visitor.weight("w_enc", &mut self.w_enc);
+        visitor.weight("b_enc", &mut self.b_enc);
+        visitor.weight("w_dec", &mut self.w_dec);
+        visitor.weight("b_dec", &mut self.b_dec);
+        for (name, tensor) in &mut self.own {
+            visitor.weight(name, tensor);
         }
     }
 
     /// The same weights, watched by autodiff.
     pub fn tracked(&self) -> Self {
-        Self {
-            w_enc: self.w_enc.clone().autodiff().require_grad(),
-            b_enc: self.b_enc.clone().autodiff().require_grad(),
-            w_dec: self.w_dec.clone().autodiff().require_grad(),
-            b_dec: self.b_dec.clone().autodiff().require_grad(),
+        struct Track;
+        impl Visit for Track {
+            fn weight<const D: usize>(&mut self, _: &'static str, tensor: &mut Tensor<D>) {
+                *tensor = tensor.clone().autodiff().require_grad();
+            }
         }
+        let mut tracked = self.clone();
+        tracked.visit(&mut Track);
+        tracked
     }
 
-    /// The SAE of inputs as they are in the dump, where training saw them divided by `scale`.
-    ///
-    /// With `x = scale · x'` the same latents fire with `scale` times the values if both biases are
-    /// multiplied by it; the matrices stay (Gemma Scope, arXiv 2408.05147, section 3).
-    pub fn to_sae(&self, rule: Rule, scale: f32) -> Sae {
-        let scaled = |tensor: &Tensor<1>| to_vec(tensor).into_iter().map(|value| value * scale).collect();
-        let [d_sae, d_in] = self.w_enc.dims();
-        Sae {
-            d_in,
-            d_sae,
-            rule,
-            apply_b_dec_to_input: true,
-            w_enc: to_vec(&self.w_enc),
-            b_enc: scaled(&self.b_enc),
-            w_dec: to_vec(&self.w_dec),
-            b_dec: scaled(&self.b_dec),
-        }
+    /// The SAE that these weights are under a rule, in the units of training.
+    pub fn to_sae(&self, rule: Rule, apply_b_dec_to_input: bool) -> Sae {
+        let (w_enc, w_dec) = (to_vec(&self.w_enc), to_vec(&self.w_dec));
+        let sae = Sae::new(rule, w_enc, to_vec(&self.b_enc), w_dec, to_vec(&self.b_dec));
+        Sae { apply_b_dec_to_input, ..sae }
     }
 }
 
-pub(crate) fn to_vec<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+/// A vector from main memory.
+pub(crate) fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
+}
+
+/// The values of a tensor in main memory.
+pub fn to_vec<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.clone().into_data().try_into_vec().expect("weights are f32")
-}
-
-/// The point with the least sum of distances to the rows of `x` `[n_rows, d]`, by Weiszfeld's
-/// iteration from the mean: `m ← Σ (x_r / ‖x_r − m‖) / Σ (1 / ‖x_r − m‖)`.
-///
-/// Unlike the mean, a few rows of huge norm do not move it far.
-pub fn geometric_median(x: &[f32], d: usize) -> Vec<f32> {
-    const ITERATIONS: usize = 100;
-    const TOLERANCE: f64 = 1e-5;
-    let rows = x.len() / d;
-    let weighted_mean = |weights: &[f32]| -> Vec<f32> {
-        let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
-        let sum = kernels::weighted_sum_of_rows(x, d, |r| weights[r]);
-        sum.into_iter().map(|value| (f64::from(value) / total) as f32).collect()
-    };
-    let mut median = weighted_mean(&vec![1.0; rows]);
-    for _ in 0..ITERATIONS {
-        let differences = kernels::subtract_from_rows(x, &median);
-        let norms: Vec<f32> = differences.chunks_exact(d).map(|row| kernels::dot(row, row).sqrt()).collect();
-        // A row on the median itself would have infinite weight.
-        let weights: Vec<f32> = norms.iter().map(|norm| norm.max(1e-8).recip()).collect();
-        let next = weighted_mean(&weights);
-        let square = |a: &[f32]| a.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-        let moved: Vec<f32> = next.iter().zip(&median).map(|(a, b)| a - b).collect();
-        median = next;
-        if square(&moved).sqrt() <= TOLERANCE * square(&median).sqrt() {
-            break;
-        }
-    }
-    median
 }
 
 #[cfg(test)]
@@ -115,46 +144,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_geometric_median_of_a_triangle_sees_its_sides_at_120_degrees() {
-        // The Fermat point of (0,0), (1,0), (0,1): both coordinates (3 − √3) / 6.
-        let median = geometric_median(&[0.0, 0.0, 1.0, 0.0, 0.0, 1.0], 2);
-        let expected = (3.0 - 3f32.sqrt()) / 6.0;
-        assert!(median.iter().all(|m| (m - expected).abs() < 1e-4), "{median:?}");
+    fn initial_weights_are_tied_rows_of_one_length_that_follow_from_the_seed() {
+        let initial = |seed, length| Params::initial([9, 40], vec![0.5; 9], length, seed, &Device::flex());
+        for length in [1.0, 0.1] {
+            let params = initial(3, length);
+            let w_dec = to_vec(&params.w_dec);
+            assert_eq!(to_vec(&params.w_enc), w_dec);
+            assert_eq!(to_vec(&params.b_enc), [0.0; 40]);
+            assert_eq!(to_vec(&params.b_dec), [0.5; 9]);
+            for norm in kernels::row_norms(&w_dec, 9) {
+                assert!((norm - length).abs() < 1e-5);
+            }
+            assert_eq!(w_dec, to_vec(&initial(3, length).w_dec));
+            assert_ne!(w_dec, to_vec(&initial(4, length).w_dec));
+        }
     }
 
     #[test]
-    fn initial_weights_are_tied_unit_rows_that_follow_from_the_seed() {
-        let initial = |seed| Params::initial(40, vec![0.5; 9], seed, &Device::flex());
-        let params = initial(3);
-        let w_dec = to_vec(&params.w_dec);
-        assert_eq!(to_vec(&params.w_enc), w_dec);
-        assert_eq!(to_vec(&params.b_enc), [0.0; 40]);
-        assert_eq!(to_vec(&params.b_dec), [0.5; 9]);
-        for row in w_dec.chunks(9) {
-            assert!((kernels::dot(row, row) - 1.0).abs() < 1e-5);
-        }
-        assert_eq!(w_dec, to_vec(&initial(3).w_dec));
-        assert_ne!(w_dec, to_vec(&initial(4).w_dec));
-    }
-
-    #[test]
-    fn the_scale_is_folded_into_the_biases() {
-        let device = Device::flex();
-        let (d_in, d_sae, scale) = (6, 20, 2.5);
-        let mut params = Params::initial(d_sae, vec![0.1; d_in], 1, &device);
-        params.b_enc = Tensor::full([d_sae], 0.05, &device);
-        let x: Vec<f32> = (0..5 * d_in).map(|i| (i as f32).sin()).collect();
-        let scaled: Vec<f32> = x.iter().map(|x| x / scale).collect();
-        let (in_training, saved) =
-            (params.to_sae(Rule::TopK { k: 4 }, 1.0), params.to_sae(Rule::TopK { k: 4 }, scale));
-        let (expected, found) = (in_training.encode(&scaled), saved.encode(&x));
-        assert_eq!(expected.latents, found.latents);
-        for (expected, found) in expected.values.iter().zip(&found.values) {
-            assert!((expected * scale - found).abs() < 1e-5);
-        }
-        let (expected, found) = (in_training.decode(&expected), saved.decode(&found));
-        for (expected, found) in expected.iter().zip(&found) {
-            assert!((expected * scale - found).abs() < 1e-5);
-        }
+    fn the_rows_of_an_encoder_of_another_width_have_the_same_length() {
+        let params = Params::initial([5, 40], vec![0.0; 9], 1.0, 3, &Device::flex());
+        assert_eq!(params.sizes(), [5, 9, 40]);
+        assert!(kernels::row_norms(&to_vec(&params.w_enc), 5).iter().all(|norm| (norm - 1.0).abs() < 1e-5));
     }
 }

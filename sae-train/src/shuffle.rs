@@ -7,97 +7,99 @@
 
 use crate::{
     Result, TrainError,
+    buckets::Bucket,
+    normalize::{Moments, Normalize, layer_norm},
     split::{Split, mix},
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use sae_core::dump::Dump;
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom, Write},
-    path::Path,
-};
+use std::path::Path;
 
-/// A dump that does not fit is thrown into at most so many buckets: each needs an open file.
-const MAX_BUCKETS: u64 = 512;
+pub use crate::buckets::Memory;
 
-/// How much main memory shuffling takes, in bytes.
+/// How rows are shuffled and scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// A dump up to this size stays in memory.
-    pub whole: u64,
-    /// Of a larger one, a bucket of about this size, as long as these are few enough.
-    pub bucket: u64,
-}
-
-impl Memory {
-    /// A quarter of what may be used for each bucket, up to 64 MiB: while one is visited the batches
-    /// of the one before still wait.
-    pub fn up_to(bytes: u64) -> Self {
-        Self { whole: bytes, bucket: (bytes / 4).clamp(1, 64 << 20) }
-    }
+pub struct ShuffleOptions<'a> {
+    /// Decides the order.
+    pub seed: u64,
+    /// What may be used of main memory.
+    pub memory: Memory,
+    /// Where temporary files may lie.
+    pub scratch: &'a Path,
+    /// How the activations are scaled.
+    pub normalize: Normalize,
+    /// Whether the companion is scaled as the activations are, being what is to be reconstructed (a
+    /// target), or left as it is (a gradient).
+    pub companion_scaled: bool,
 }
 
 /// The training rows of a dump, ready to be visited in random order any number of times.
 #[derive(Debug)]
 pub struct Shuffled {
-    d_in: usize,
+    widths: Vec<usize>,
+    d_companion: usize,
     n_rows: u64,
     seed: u64,
     buckets: Vec<Bucket>,
-    /// `√ mean ‖x‖²` over the training rows.
-    pub scale: f64,
-    /// `mean ‖x − mean‖²` over the training rows.
+    /// What each column of the activations is divided by.
+    pub scale: Vec<f64>,
+    /// What the companion is divided by; 1 if it is not scaled.
+    pub companion_scale: f64,
+    /// `mean ‖v − mean v‖²` over the training rows, after scaling, where `v` is what is reconstructed:
+    /// the companion if it is scaled, else the activations.
     pub total_variance: f64,
     /// Rows left out because they were bad.
     pub skipped: u64,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    rows: usize,
-    store: Store,
-}
-
-#[derive(Debug)]
-enum Store {
-    Memory(Vec<f32>),
-    File { file: File, unwritten: Vec<u8> },
+/// Rows to learn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// `[n_rows, d_in]`, scaled.
+    pub x: Vec<f32>,
+    /// `[n_rows, d_companion]`; empty without a companion.
+    pub companion: Vec<f32>,
 }
 
 impl Shuffled {
-    /// Reads the training rows of a dump. `scratch` is where temporary files may lie.
+    /// Reads the training rows of a dump, each with its companion if the dump has one.
     ///
     /// # Errors
     /// If the dump cannot be read, holds nothing to train on, or the scratch space is full.
     pub fn read(
         dump: &Dump,
         split: &Split,
-        seed: u64,
-        memory: Memory,
-        scratch: &Path,
+        options: &ShuffleOptions<'_>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
-        let d_in = dump.d_in();
-        let bytes = dump.n_rows() * d_in as u64 * 4;
-        let mut buckets = if bytes <= memory.whole {
-            vec![Bucket { rows: 0, store: Store::Memory(Vec::with_capacity(bytes as usize / 4)) }]
-        } else {
-            let n = bytes.div_ceil(memory.bucket).min(MAX_BUCKETS);
-            (0..n).map(|_| Bucket::in_file(scratch)).collect::<Result<Vec<_>>>()?
-        };
-        let mut moments = Moments::new(d_in);
+        let ShuffleOptions { seed, memory, scratch, normalize, companion_scaled } = *options;
+        let (widths, d_in, d_companion) = (dump.widths(), dump.d_in(), dump.d_companion());
+        let mut buckets = memory.buckets(dump.n_rows() * (d_in + d_companion) as u64 * 4, scratch)?;
+        let mut moments = Moments::side_by_side(&widths);
+        let mut of_companion = Moments::new(0, d_companion);
         let mut reader = dump.read(split.columns());
         for batch in reader.by_ref() {
-            let batch = batch?;
-            let rows = batch.activations.chunks_exact(d_in);
-            let held_out = split.held_out(batch.first_row, rows.len(), &batch.others)?;
-            for ((row, x), _) in (batch.first_row..).zip(rows).zip(held_out).filter(|(_, held_out)| !held_out)
-            {
-                moments.add(x);
-                let bucket = mix(seed ^ mix(row)) % buckets.len() as u64;
-                buckets[bucket as usize].push(x)?;
+            let mut batch = batch?;
+            let n_rows = batch.activations.len() / d_in;
+            let held_out = split.held_out(batch.first_row, n_rows, &batch.others)?;
+            let rows: Vec<usize> = (0..n_rows).filter(|row| !held_out[*row]).collect();
+            if normalize == Normalize::LayerNorm {
+                layer_norm(&mut batch.activations, &widths);
+                if companion_scaled && d_companion > 0 {
+                    layer_norm(&mut batch.companion, &[d_companion]);
+                }
             }
-            progress(batch.first_row + (batch.activations.len() / d_in) as u64);
+            for column in &mut moments {
+                column.add(&batch.activations, d_in, &rows);
+            }
+            of_companion.add(&batch.companion, d_companion, &rows);
+            for row in rows {
+                let bucket = mix(seed ^ mix(batch.first_row + row as u64)) % buckets.len() as u64;
+                let x = &batch.activations[row * d_in..][..d_in];
+                let companion = &batch.companion[row * d_companion..][..d_companion];
+                buckets[bucket as usize].push(x, companion)?;
+            }
+            progress(batch.first_row + n_rows as u64);
         }
         for bucket in &mut buckets {
             bucket.flush()?;
@@ -109,13 +111,32 @@ impl Shuffled {
                 dump.n_rows()
             )));
         }
-        let (scale, total_variance) = moments.finish(n_rows);
-        if scale == 0.0 {
-            return Err(TrainError::Data(
-                "every activation of the dump is zero: there is nothing to learn".into(),
-            ));
+        for (column, moments) in dump.activation_columns().into_iter().zip(&moments) {
+            refuse_zero(column, moments)?;
         }
-        Ok(Self { d_in, n_rows, seed, buckets, scale, total_variance, skipped: reader.skipped() })
+        if let Some(column) = dump.companion_column() {
+            refuse_zero(column, &of_companion)?;
+        }
+        let scale: Vec<f64> = moments.iter().map(|moments| normalize.scale(moments, n_rows)).collect();
+        let target = companion_scaled && d_companion > 0;
+        let companion_scale = if target { normalize.scale(&of_companion, n_rows) } else { 1.0 };
+        let total_variance = if target {
+            of_companion.variance(n_rows) / companion_scale.powi(2)
+        } else {
+            moments.iter().zip(&scale).map(|(moments, scale)| moments.variance(n_rows) / scale.powi(2)).sum()
+        };
+        let skipped = reader.skipped();
+        Ok(Self {
+            widths,
+            d_companion,
+            n_rows,
+            seed,
+            buckets,
+            scale,
+            companion_scale,
+            total_variance,
+            skipped,
+        })
     }
 
     /// Rows of an epoch.
@@ -123,62 +144,27 @@ impl Shuffled {
         self.n_rows
     }
 
-    /// Width of a row.
+    /// Width of an activation.
     pub fn d_in(&self) -> usize {
-        self.d_in
+        self.widths.iter().sum()
+    }
+
+    /// Width of the companion; 0 without one.
+    pub fn d_companion(&self) -> usize {
+        self.d_companion
     }
 }
 
-impl Bucket {
-    fn in_file(scratch: &Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(scratch).map_err(|error| {
-            std::io::Error::new(error.kind(), format!("no temporary file in {}: {error}", scratch.display()))
-        })?;
-        Ok(Self { rows: 0, store: Store::File { file, unwritten: Vec::new() } })
+fn refuse_zero(column: &str, moments: &Moments) -> Result<()> {
+    if moments.is_zero() {
+        return Err(TrainError::Data(format!(
+            "every value of `{column}` is zero: there is nothing to learn. Check how the dump was written, or name another column"
+        )));
     }
-
-    fn push(&mut self, x: &[f32]) -> Result<()> {
-        const BUFFER: usize = 1 << 17;
-        self.rows += 1;
-        match &mut self.store {
-            Store::Memory(values) => values.extend_from_slice(x),
-            Store::File { unwritten, .. } => {
-                unwritten.extend_from_slice(bytemuck::cast_slice(x));
-                if unwritten.len() >= BUFFER {
-                    self.flush()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if let Store::File { file, unwritten } = &mut self.store {
-            file.write_all(unwritten).map_err(|error| {
-                let advice = "the temporary files for shuffling take 4 bytes per value of the dump";
-                std::io::Error::new(error.kind(), format!("{error}; {advice}"))
-            })?;
-            unwritten.clear();
-        }
-        Ok(())
-    }
-
-    /// The bucket's values into `out`.
-    fn load(&mut self, out: &mut Vec<f32>, d_in: usize) -> Result<()> {
-        match &mut self.store {
-            // The only bucket: it stays where it is loaded.
-            Store::Memory(values) => std::mem::swap(values, out),
-            Store::File { file, .. } => {
-                out.resize(self.rows * d_in, 0.0);
-                file.seek(SeekFrom::Start(0))?;
-                file.read_exact(bytemuck::cast_slice_mut(out))?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
-/// Rows in random order without end, epoch after epoch; each divided by [`Shuffled::scale`].
+/// Rows in random order without end, epoch after epoch; each divided by its scale.
 #[derive(Debug)]
 pub struct Rows {
     shuffled: Shuffled,
@@ -228,24 +214,34 @@ impl Rows {
         ChaCha8Rng::seed_from_u64(mix(self.shuffled.seed ^ mix(self.epoch ^ mix(bucket))))
     }
 
-    /// The next `n` rows, `[n, d_in]`, across buckets and epochs.
+    /// The next `n` rows, across buckets and epochs.
     ///
     /// # Errors
     /// If a temporary file cannot be read.
-    pub fn take(&mut self, n: usize) -> Result<Vec<f32>> {
-        let d_in = self.shuffled.d_in;
-        let mut out = Vec::with_capacity(n * d_in);
-        let scale = (1.0 / self.shuffled.scale) as f32;
-        while out.len() < n * d_in {
+    pub fn take(&mut self, n: usize) -> Result<Batch> {
+        let (d_in, d_companion) = (self.shuffled.d_in(), self.shuffled.d_companion);
+        let d = d_in + d_companion;
+        let mut x = Vec::with_capacity(n * d_in);
+        let mut companion = Vec::with_capacity(n * d_companion);
+        let factors = self.shuffled.scale.iter().map(|scale| (1.0 / scale) as f32);
+        let columns: Vec<(usize, f32)> = self.shuffled.widths.iter().copied().zip(factors).collect();
+        let companion_factor = (1.0 / self.shuffled.companion_scale) as f32;
+        let mut taken = 0;
+        while taken < n {
             if self.order.is_empty() {
                 self.open_bucket()?;
             }
-            let wanted = n - out.len() / d_in;
-            let rows = &self.order[self.next..self.order.len().min(self.next + wanted)];
+            let rows = &self.order[self.next..self.order.len().min(self.next + n - taken)];
             for &row in rows {
-                let start = row as usize * d_in;
-                out.extend(self.values[start..start + d_in].iter().map(|value| value * scale));
+                let mut rest = &self.values[row as usize * d..][..d];
+                for &(width, factor) in &columns {
+                    let (column, after) = rest.split_at(width);
+                    x.extend(column.iter().map(|value| value * factor));
+                    rest = after;
+                }
+                companion.extend(rest.iter().map(|value| value * companion_factor));
             }
+            taken += rows.len();
             self.next += rows.len();
             if self.next == self.order.len() {
                 self.order.clear();
@@ -253,7 +249,7 @@ impl Rows {
                 self.at.pop();
             }
         }
-        Ok(out)
+        Ok(Batch { x, companion })
     }
 
     fn open_bucket(&mut self) -> Result<()> {
@@ -269,7 +265,8 @@ impl Rows {
                 self.order.shuffle(&mut rng);
                 // The only bucket stays loaded from epoch to epoch.
                 if self.values.is_empty() || self.shuffled.buckets.len() > 1 {
-                    self.shuffled.buckets[bucket].load(&mut self.values, self.shuffled.d_in)?;
+                    let d = self.shuffled.d_in() + self.shuffled.d_companion;
+                    self.shuffled.buckets[bucket].load(&mut self.values, d)?;
                 }
                 return Ok(());
             }
@@ -277,42 +274,5 @@ impl Rows {
         }
         // All buckets left in this epoch were empty.
         self.open_bucket()
-    }
-}
-
-/// Sums for the scale and the variance, shifted by the first row so that nothing cancels.
-struct Moments {
-    shift: Vec<f32>,
-    sum: Vec<f64>,
-    squares: f64,
-    norm: f64,
-}
-
-impl Moments {
-    fn new(d_in: usize) -> Self {
-        Self { shift: Vec::new(), sum: vec![0.0; d_in], squares: 0.0, norm: 0.0 }
-    }
-
-    fn add(&mut self, x: &[f32]) {
-        if self.shift.is_empty() {
-            self.shift = x.to_vec();
-        }
-        let mut squares = 0.0;
-        let mut norm = 0.0;
-        for ((&x, &shift), sum) in x.iter().zip(&self.shift).zip(&mut self.sum) {
-            let (x, shifted) = (f64::from(x), f64::from(x) - f64::from(shift));
-            *sum += shifted;
-            squares += shifted * shifted;
-            norm += x * x;
-        }
-        self.squares += squares;
-        self.norm += norm;
-    }
-
-    /// `√ mean ‖x‖²` and `mean ‖x − mean‖²`.
-    fn finish(&self, n_rows: u64) -> (f64, f64) {
-        let n = n_rows as f64;
-        let mean_square: f64 = self.sum.iter().map(|sum| (sum / n).powi(2)).sum();
-        ((self.norm / n).sqrt(), (self.squares / n - mean_square).max(0.0))
     }
 }

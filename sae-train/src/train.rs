@@ -2,23 +2,22 @@
 
 use crate::{
     Result, TrainError,
-    batches::Batches,
     checkpoint::Checkpoint,
     config::Config,
     device,
-    events::EventLog,
-    params::{Params, geometric_median},
-    schedule::Schedule,
-    shuffle::{Memory, Rows, Shuffled},
-    split::Split,
-    trainer::Trainer,
+    normalize::Normalize,
+    running::{Plan, Running},
+    scales::Scales,
+    schedules::LearningRate,
+    shuffle::{Memory, Rows, ShuffleOptions, Shuffled},
+    source::{Source, open_dump, sizes, split},
+    variants::{Companion, Sizes},
 };
+use burn::tensor::Device;
 use sae_core::{
-    dump::{Dump, DumpOptions},
-    formats::saelens,
+    dump::Dump,
     run::{Event, RunDir},
 };
-use std::time::Instant;
 
 /// Rows that the geometric median is taken of.
 const MEDIAN_ROWS: u64 = 8192;
@@ -47,31 +46,6 @@ pub enum Outcome {
         /// Steps done.
         step: u64,
     },
-}
-
-/// What a run trains on.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    /// A file, directory or glob, as [`Dump::open`] takes it.
-    pub data: &'a str,
-    /// A name that [`device::open`] takes.
-    pub device: &'a str,
-}
-
-/// Opens the dump that a configuration is about.
-///
-/// # Errors
-/// If it cannot be opened.
-pub fn open_dump(config: &Config, data: &str) -> Result<Dump> {
-    let wanted = &config.shared.data;
-    let column = Some(wanted.activation_column.clone()).filter(|column| column != "auto");
-    let options = DumpOptions { activation_column: column, skip_bad_rows: wanted.skip_bad_rows };
-    Ok(Dump::open(data, &options)?)
-}
-
-/// The held-out split that a configuration asks for.
-pub fn split(config: &Config, dump: &Dump) -> Split {
-    Split::new(dump, config.shared.data.eval_fraction, config.shared.data.eval_seed)
 }
 
 /// Trains from the start.
@@ -107,7 +81,7 @@ pub fn resume(source: Source<'_>, run: &RunDir, watch: &mut dyn Watch) -> Result
         return Err(refuse("the run is finished; there is nothing to resume"));
     }
     let session = Session::open(Config::read(&run.config())?, source, run, watch)?;
-    let checkpoint = Checkpoint::read_newest(run, &session.device)?;
+    let checkpoint = Checkpoint::read_newest(run)?;
     let known = session.config.provenance("dump_hash").map(str::to_owned);
     if known.is_some_and(|known| known != session.dump_hash) {
         return Err(refuse(&format!(
@@ -129,96 +103,102 @@ struct Session<'a> {
     dump: Dump,
     dump_hash: String,
     data: &'a str,
-    device: burn::tensor::Device,
+    device: Device,
+    sizes: Sizes,
     shuffled: Shuffled,
-}
-
-/// The numbers that follow from the configuration and the data.
-struct Plan {
-    d_sae: usize,
-    schedule: Schedule,
-    dead_after: u64,
-    checkpoint_every: u64,
 }
 
 impl<'a> Session<'a> {
     fn open(config: Config, source: Source<'a>, run: &'a RunDir, watch: &mut dyn Watch) -> Result<Self> {
         let device = device::open(source.device)?;
         let dump = open_dump(&config, source.data)?;
+        let sizes = sizes(&config, &dump);
+        config.variant.fit(&sizes).map_err(|error| {
+            let Sizes { d_in, d_sae, .. } = sizes;
+            let columns = dump.activation_column();
+            TrainError::Config(format!(
+                "{error} ({}: {columns} has width {d_in}, and sae.d_sae is {d_sae})",
+                source.data
+            ))
+        })?;
+        check_normalize(&config, &sizes)?;
         let train = &config.shared.train;
         let n_rows = dump.n_rows();
-        let shuffled = Shuffled::read(
-            &dump,
-            &split(&config, &dump),
-            train.seed,
-            Memory::up_to(train.shuffle_memory << 20),
-            run.root(),
-            &mut |rows| watch.reading(rows, n_rows),
-        )?;
+        let options = ShuffleOptions {
+            seed: train.seed,
+            memory: Memory::up_to(train.shuffle_memory << 20),
+            scratch: run.root(),
+            normalize: config.shared.data.normalize,
+            companion_scaled: config.variant.form().companion == Some(Companion::Target),
+        };
+        let progress = &mut |rows| watch.reading(rows, n_rows);
+        let shuffled = Shuffled::read(&dump, &split(&config, &dump), &options, progress)?;
         let dump_hash = dump.content_hash()?;
-        Ok(Self { config, run, dump, dump_hash, data: source.data, device, shuffled })
+        Ok(Self { config, run, dump, dump_hash, data: source.data, device, sizes, shuffled })
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> Result<Plan> {
         let shared = &self.config.shared;
-        let d_sae = shared.sae.d_sae.or_else(|| shared.sae.expansion * self.dump.d_in());
         let rows = shared.train.rows.or_else(|| self.shuffled.n_rows());
         let steps = rows.div_ceil(shared.train.batch_size as u64);
-        Plan {
-            d_sae,
-            schedule: Schedule {
-                peak: shared.optim.lr.or_else(|| 2e-4 / (d_sae as f64 / 16384.0).sqrt()),
+        Ok(Plan {
+            lr: LearningRate {
+                peak: self.config.peak_lr(self.sizes.d_sae)?,
                 steps,
-                warmup: shared.schedule.warmup,
-                decay: shared.schedule.decay,
+                schedule: self.config.schedule()?,
             },
             dead_after: shared.train.dead_after.or_else(|| (rows / 10).clamp(1, 10_000_000)),
             checkpoint_every: shared.log.checkpoint_every.or_else(|| (steps / 10).max(1)),
-        }
+        })
     }
 
     fn begin(mut self, watch: &mut dyn Watch) -> Result<Outcome> {
-        let plan = self.plan();
-        self.config.variant.check(plan.d_sae)?;
+        let plan = self.plan()?;
         self.resolve(&plan);
         sae_core::atomic::write_file(&self.run.config(), self.config.to_toml().as_bytes())?;
+        let device = self.device.clone();
         let sample_size = MEDIAN_ROWS.min(self.shuffled.n_rows()) as usize;
-        let (d_in, device) = (self.shuffled.d_in(), self.device.clone());
         let (running, mut rows) = self.ready(plan);
-        let b_dec = geometric_median(&rows.take(sample_size)?, d_in);
-        rows.seek(0);
-        let params = Params::initial(running.plan.d_sae, b_dec, running.config.shared.train.seed, &device);
-        let (variant, optim) = (running.config.variant.clone(), running.config.shared.optim.clone());
-        let trainer = Trainer::new(variant, optim, params, running.plan.dead_after);
+        let b_dec = running.initial_bias(&mut rows, sample_size)?;
+        let trainer = running.trainer(b_dec, &device)?;
         running.run(trainer, rows, watch)
     }
 
     fn go_on(self, checkpoint: Checkpoint, watch: &mut dyn Watch) -> Result<Outcome> {
-        let plan = self.plan();
+        let plan = self.plan()?;
+        let device = self.device.clone();
         let (running, mut rows) = self.ready(plan);
         rows.seek(checkpoint.place.tokens_seen);
-        let (variant, optim) = (running.config.variant.clone(), running.config.shared.optim.clone());
-        let trainer = Trainer::resume(variant, optim, checkpoint, running.plan.dead_after);
+        let dir = running.run.checkpoints().join(checkpoint.place.step.to_string());
+        let trainer = running.trainer(vec![0.0; running.sizes.d_out], &device)?.resume(checkpoint, &dir)?;
         running.run(trainer, rows, watch)
     }
 
     /// The run, and its rows from the first on.
     fn ready(self, plan: Plan) -> (Running<'a>, Rows) {
-        let Self { config, run, dump, dump_hash, shuffled, .. } = self;
-        let (scale, variance) = (shuffled.scale, shuffled.total_variance);
-        (Running { config, run, dump, dump_hash, plan, scale, variance }, Rows::new(shuffled))
+        let Self { config, run, dump, dump_hash, sizes, shuffled, .. } = self;
+        let scales = Scales {
+            x: shuffled.scale.clone(),
+            target: shuffled.companion_scale,
+            widths: sizes.widths.clone(),
+        };
+        let variance = shuffled.total_variance;
+        (Running { config, run, dump, dump_hash, sizes, plan, scales, variance }, Rows::new(shuffled))
     }
 
     /// Writes into the configuration what its `"auto"` values came to, and where the run comes from.
     fn resolve(&mut self, plan: &Plan) {
-        let column = self.dump.activation_column().to_owned();
+        let columns = self.dump.activation_columns();
+        let columns: toml_edit::Value = match columns.as_slice() {
+            [column] => (*column).into(),
+            _ => columns.iter().copied().collect::<toml_edit::Array>().into(),
+        };
         let rows = self.config.shared.train.rows.or_else(|| self.shuffled.n_rows());
-        let d_in = self.dump.d_in();
-        let variant = self.config.variant.resolved(d_in);
+        let variant = self.config.variant.resolved(&self.sizes);
         let config = &mut self.config;
-        config.resolve("data", "activation_column", column);
-        config.resolve("sae", "d_sae", plan.d_sae as i64);
-        config.resolve("optim", "lr", plan.schedule.peak);
+        config.resolve("data", "activation_column", columns);
+        config.resolve("sae", "d_sae", self.sizes.d_sae as i64);
+        config.resolve("optim", "lr", plan.lr.peak);
         config.resolve("train", "rows", rows as i64);
         config.resolve("train", "dead_after", plan.dead_after as i64);
         config.resolve("log", "checkpoint_every", plan.checkpoint_every as i64);
@@ -234,77 +214,16 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A run whose data is ready.
-struct Running<'a> {
-    config: Config,
-    run: &'a RunDir,
-    dump: Dump,
-    dump_hash: String,
-    plan: Plan,
-    /// `√ mean ‖x‖²`, by which inputs are divided.
-    scale: f64,
-    /// `mean ‖x − mean‖²` in the dump's units.
-    variance: f64,
-}
-
-impl Running<'_> {
-    fn run(self, mut trainer: Trainer, rows: Rows, watch: &mut dyn Watch) -> Result<Outcome> {
-        let shared = &self.config.shared;
-        let (steps, batch_size) = (self.plan.schedule.steps, shared.train.batch_size);
-        let mut log = EventLog::open(self.run, trainer.steps_done())?;
-        let mut batches = Batches::new(rows, batch_size);
-        watch.starts(trainer.steps_done(), steps, batch_size as u64);
-        let mut since = (Instant::now(), trainer.tokens_seen());
-        while trainer.steps_done() < steps {
-            let lr = self.plan.schedule.rate(trainer.steps_done() + 1);
-            trainer.step(batches.next_batch()?, lr)?;
-            let step = trainer.steps_done();
-            watch.step(step);
-            if step.is_multiple_of(shared.log.every) || step == steps {
-                let event = self.event(&mut trainer, lr, since);
-                log.write(&event)?;
-                watch.event(&event);
-                since = (Instant::now(), trainer.tokens_seen());
-            }
-            let stop = watch.stop() && step < steps;
-            if stop || (step.is_multiple_of(self.plan.checkpoint_every) && step < steps) {
-                trainer.checkpoint(self.dump_hash.clone()).write(self.run, shared.log.checkpoints_kept)?;
-            }
-            if stop {
-                return Ok(Outcome::Interrupted { step });
-            }
-        }
-        self.save(&trainer)?;
-        Ok(Outcome::Finished)
+/// Refuses what an SAE could not do at inference.
+fn check_normalize(config: &Config, sizes: &Sizes) -> Result<()> {
+    let of_target = config.variant.form().companion == Some(Companion::Target);
+    let by_row = config.shared.data.normalize == Normalize::LayerNorm;
+    if by_row && (of_target || sizes.widths.len() > 1) {
+        return Err(TrainError::Config(format!(
+            "configuration: data.normalize = \"layer_norm\" does not go with variant.name = \"{}\": what is taken out of {} cannot be put back. Use \"unit_mean_square\", \"sqrt_d\" or \"none\"",
+            config.variant_name(),
+            if of_target { "a target" } else { "each of several columns" }
+        )));
     }
-
-    fn event(&self, trainer: &mut Trainer, lr: f64, since: (Instant, u64)) -> Event {
-        let window = trainer.take_window();
-        let (terms, loss) = window.terms();
-        let reconstruction = terms.get("reconstruction").copied().unwrap_or_default();
-        Event {
-            step: trainer.steps_done(),
-            steps: self.plan.schedule.steps,
-            tokens_seen: trainer.tokens_seen(),
-            loss,
-            fvu: if self.variance > 0.0 { reconstruction * self.scale.powi(2) / self.variance } else { 0.0 },
-            terms,
-            l0: window.l0(),
-            dead: trainer.n_dead(),
-            lr,
-            grad_norm: window.grad_norm(),
-            tokens_per_s: (trainer.tokens_seen() - since.1) as f64 / since.0.elapsed().as_secs_f64(),
-        }
-    }
-
-    fn save(&self, trainer: &Trainer) -> Result<()> {
-        let sae = trainer.params().to_sae(self.config.variant.rule(), self.scale as f32);
-        let info = self.dump.info();
-        let origin = saelens::Origin {
-            model_name: info.model_name.clone(),
-            hook_name: info.hook_name.clone(),
-            training_architecture: None,
-        };
-        Ok(saelens::write(&self.run.sae(), &sae, &origin)?)
-    }
+    Ok(())
 }

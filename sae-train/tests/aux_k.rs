@@ -1,7 +1,13 @@
 //! The auxiliary loss against plain, dense burn, and what it must never do.
 
 use burn::tensor::{Device, Distribution, IndexingUpdateOp, Tensor, activation::relu};
-use sae_train::{losses, params::Params, variants::Step};
+use sae_core::kernels::Precision;
+use sae_train::{
+    losses,
+    params::Params,
+    state::State,
+    variants::{At, Step},
+};
 
 const D_IN: usize = 10;
 const D_SAE: usize = 30;
@@ -18,6 +24,7 @@ fn params() -> Params {
         b_enc: random([D_SAE]),
         w_dec: random([D_SAE, D_IN]),
         b_dec: random([D_IN]),
+        own: Vec::new(),
     }
 }
 
@@ -39,6 +46,21 @@ fn dense(x: Tensor<2>, params: &Params, residual: Tensor<2>) -> Tensor<1> {
     error / (residual.clone() - residual.mean_dim(0)).powi_scalar(2).sum()
 }
 
+fn aux(x: Tensor<2>, params: &Params, residual: Tensor<2>) -> Tensor<1> {
+    let step = Step {
+        x,
+        companion: None,
+        params,
+        pre_bias: true,
+        precision: Precision::F32,
+        dead: &DEAD,
+        state: &State::default(),
+        widths: &[D_IN],
+        at: At { step: 1, steps: 1, seed: 0 },
+    };
+    losses::aux_k(&step, residual, &DEAD, K_AUX)
+}
+
 fn close<const D: usize>(found: Option<Tensor<D>>, expected: Option<Tensor<D>>) {
     let (found, expected) = (found.expect("a gradient"), expected.expect("a gradient"));
     let largest = expected.clone().abs().max().into_scalar::<f32>();
@@ -50,7 +72,7 @@ fn close<const D: usize>(found: Option<Tensor<D>>, expected: Option<Tensor<D>>) 
 fn value_and_gradients_are_those_of_the_definition() {
     let (params, x, residual) = (params(), random([40, D_IN]), random([40, D_IN]));
     let sparse = params.tracked();
-    let found = losses::aux_k(&Step { x: x.clone(), params: &sparse, dead: &DEAD }, residual.clone(), K_AUX);
+    let found = aux(x.clone(), &sparse, residual.clone());
     let full = params.tracked();
     let expected = dense(x, &full, residual);
     let (a, b) = (found.clone().into_scalar::<f32>(), expected.clone().into_scalar::<f32>());
@@ -67,7 +89,7 @@ fn value_and_gradients_are_those_of_the_definition() {
 fn a_residual_without_variance_gives_zero_and_finite_gradients() {
     let params = params().tracked();
     let residual = Tensor::zeros([5, D_IN], &Device::flex());
-    let loss = losses::aux_k(&Step { x: random([5, D_IN]), params: &params, dead: &DEAD }, residual, K_AUX);
+    let loss = aux(random([5, D_IN]), &params, residual);
     assert_eq!(loss.clone().into_scalar::<f32>(), 0.0);
     let mut grads = loss.backward();
     let w_enc = params.w_enc.grad_remove(&mut grads).expect("a gradient");

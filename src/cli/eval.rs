@@ -4,7 +4,7 @@ use sae_core::{formats::saelens, metrics::Metrics, run::RunDir};
 use sae_train::{
     Config,
     evaluate::{Over, evaluate},
-    train,
+    source,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -62,8 +62,8 @@ pub(crate) fn evaluate_run(run: &RunDir, data: &str, json: bool) -> anyhow::Resu
 fn measure(run: &RunDir, data: &str, all: bool) -> anyhow::Result<Option<Metrics>> {
     let sae = saelens::read(&run.sae()).with_context(|| no_sae(run))?;
     let config = if run.config().is_file() { Config::read(&run.config())? } else { Config::load(None, &[])? };
-    let dump = train::open_dump(&config, data)?;
-    let split = train::split(&config, &dump);
+    let dump = source::open_dump_for(&sae, &config, data)?;
+    let split = source::split(&config, &dump);
     let over = if all { Over::Everything } else { Over::HeldOut(&split) };
     let bar = progress::rows("measuring", dump.n_rows());
     let metrics = evaluate(&sae, &dump, over, &mut |rows| bar.set_position(rows));
@@ -94,4 +94,5 @@ fn print(metrics: &Metrics, json: bool) {
         "dense       {:.2} % of latents fire on more than a tenth of the rows",
         100.0 * metrics.dense_fraction
     );
+    println!("codes       {:.2} bits per row", metrics.description_length);
 }

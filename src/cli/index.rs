@@ -6,7 +6,7 @@ use sae_core::{
     index::{IndexBuilder, IndexOptions, Meta},
     run::RunDir,
 };
-use sae_train::{Config, evaluate::check_width, train};
+use sae_train::{Config, evaluate::check_width, source};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +54,7 @@ impl Index {
 pub(crate) fn build(run: &RunDir, data: &str, memory_budget: usize) -> anyhow::Result<Meta> {
     let sae = saelens::read(&run.sae()).with_context(|| eval::no_sae(run))?;
     let config = if run.config().is_file() { Config::read(&run.config())? } else { Config::load(None, &[])? };
-    let dump = train::open_dump(&config, data)?;
+    let dump = source::open_dump_for(&sae, &config, data)?;
     check_width(&sae, &dump)?;
     let info = dump.info();
     let options = IndexOptions {

@@ -1,5 +1,6 @@
 use anyhow::bail;
 use sae_core::{
+    Normalize,
     dump::{Dump, DumpOptions},
     formats::saelens,
     index::Index,
@@ -68,9 +69,12 @@ fn inspect_run(run: &RunDir) -> anyhow::Result<Value> {
 
 fn inspect_sae(dir: &Path) -> anyhow::Result<Value> {
     let (sae, origin) = (saelens::read(dir)?, saelens::read_origin(dir)?);
+    let architecture = saelens::architecture(&sae);
+    let normalized = (sae.normalize != Normalize::None).then(|| sae.normalize.name());
     Ok(json!({
-        "kind": "SAE (SAELens)", "architecture": sae.rule.name(), "d_in": sae.d_in, "d_sae": sae.d_sae,
-        "model": origin.model_name, "hook": origin.hook_name,
+        "kind": "SAE (SAELens)", "architecture": architecture, "method": origin.training_architecture,
+        "d_in": sae.d_in, "d_out": sae.is_transcoder().then_some(sae.d_out), "d_sae": sae.d_sae,
+        "normalize": normalized, "model": origin.model_name, "hook": origin.hook_name,
     }))
 }
 

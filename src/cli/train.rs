@@ -4,7 +4,8 @@ use indicatif::{HumanCount, ProgressBar};
 use sae_core::run::{Event, RunDir};
 use sae_train::{
     Config,
-    train::{self, Outcome, Source, Watch},
+    source::Source,
+    train::{self, Outcome, Watch},
 };
 use std::path::PathBuf;
 

@@ -15,6 +15,11 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 
+def entropy(p: np.ndarray) -> np.ndarray:
+    """In bits, over the first axis."""
+    return -np.sum(p * np.log2(p, where=p > 0, out=np.zeros_like(p)), axis=0)
+
+
 def main() -> None:
     sae_dir, dump = Path(sys.argv[1]), Path(sys.argv[2])
     config = json.loads((sae_dir / "cfg.json").read_text())
@@ -34,6 +39,13 @@ def main() -> None:
     density = (acts > 0).mean(0)
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(out, axis=1)
     n = len(x)
+    # Of each latent: whether it fires, then the bin of its value, 32 in (0, r] with r a power of two.
+    bits = entropy(np.stack([density, 1 - density]))
+    for latent, a in enumerate(acts.T):
+        a = a[a > 0]
+        if len(a):
+            bins = np.ceil(a / 2 ** np.ceil(np.log2(a.max())) * 32).astype(int) - 1
+            bits[latent] += density[latent] * entropy(np.bincount(bins) / len(a))
     fvu = ((x - out) ** 2).sum() / ((x - x.mean(0)) ** 2).sum()
     json.dump(
         {
@@ -48,6 +60,7 @@ def main() -> None:
             "relative_reconstruction_bias": (out**2).sum() / (x * out).sum(),
             "dead_fraction": (density == 0).mean(),
             "dense_fraction": (density > 0.1).mean(),
+            "description_length": bits.sum(),
         },
         sys.stdout,
         indent=2,

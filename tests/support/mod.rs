@@ -33,6 +33,14 @@ const D_IN: usize = 16;
 ///
 /// Not with the project's own writer, which refuses what is spoilt.
 pub(crate) fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec<f32>)) {
+    let mut x = rows(n_rows);
+    change(&mut x);
+    fs_err::create_dir(dir).unwrap();
+    write_parquet(&dir.join("0.parquet"), &[("activation", lists(x))]);
+}
+
+/// `n_rows` rows of width 16 made of sparse, non-negative causes.
+pub(crate) fn rows(n_rows: usize) -> Vec<f32> {
     let mut x = vec![0f32; n_rows * D_IN];
     let mut state = 1u64;
     let mut random = || {
@@ -48,17 +56,19 @@ pub(crate) fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec
             }
         }
     }
-    change(&mut x);
-    let item = Arc::new(Field::new_list_field(DataType::Float32, false));
-    let values: ArrayRef = Arc::new(Float32Array::from(x));
-    let column: ArrayRef = Arc::new(FixedSizeListArray::new(item, D_IN as i32, values, None));
-    fs_err::create_dir(dir).unwrap();
-    write_parquet(&dir.join("0.parquet"), "activation", column);
+    x
 }
 
-/// Writes a Parquet file of one column.
-pub(crate) fn write_parquet(path: &Path, name: &str, column: ArrayRef) {
-    let batch = RecordBatch::try_from_iter([(name, column)]).unwrap();
+/// Rows of width 16 as a column.
+pub(crate) fn lists(x: Vec<f32>) -> ArrayRef {
+    let item = Arc::new(Field::new_list_field(DataType::Float32, false));
+    let values: ArrayRef = Arc::new(Float32Array::from(x));
+    Arc::new(FixedSizeListArray::new(item, D_IN as i32, values, None))
+}
+
+/// Writes a Parquet file.
+pub(crate) fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)]) {
+    let batch = RecordBatch::try_from_iter(columns.iter().cloned()).unwrap();
     let file = fs_err::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();

@@ -1,4 +1,5 @@
-use std::{fmt, path::PathBuf};
+use super::{At, Flaw};
+use std::path::PathBuf;
 
 /// Why a dump cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -63,10 +64,14 @@ pub enum DumpError {
         reason: String,
     },
     /// All files together hold no row.
-    #[error("{path}: expected rows, found a dump of none (or none with an activation in it)")]
+    #[error(
+        "{path}: expected rows, found a dump of none (or none with numbers in {columns}); check how it was written"
+    )]
     NoRows {
         /// The path as given.
         path: String,
+        /// The columns that were to be read.
+        columns: String,
     },
     /// No column can be the activations.
     #[error(
@@ -112,9 +117,47 @@ pub enum DumpError {
         /// Its type.
         found: String,
     },
-    /// Activations of a file have another width than those of the first.
+    /// A column was asked for twice.
+    #[error("{}: column `{column}` is named twice for the activations; name each once", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// The companion is not there or holds something else.
+    #[error("{path}: column `{column}` is {found}; the float lists it has are {float_lists}; {advice}")]
+    NoCompanion {
+        /// The dump.
+        path: String,
+        /// The name that was asked for.
+        column: String,
+        /// What is there instead.
+        found: String,
+        /// The columns that could be named, with their widths.
+        float_lists: String,
+        /// What to do. Who knows what the companion is for may put something better here.
+        advice: String,
+    },
+    /// One column of vectors is nested and another is not.
     #[error(
-        "{}: expected activations of width {expected} as in {}, found width {found}; \
+        "{}: column `{column}` holds {found} a row, `{first}` {expected}; write both alike", path.display()
+    )]
+    Depth {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What its rows hold.
+        found: &'static str,
+        /// The first column of the activations.
+        first: String,
+        /// What its rows hold.
+        expected: &'static str,
+    },
+    /// Vectors of a file have another width than those of the first.
+    #[error(
+        "{}: expected vectors of width {expected} in `{column}` as in {}, found width {found}; \
          a dump holds the activations of one place in one model", path.display(), first.display()
     )]
     FileWidth {
@@ -122,7 +165,9 @@ pub enum DumpError {
         path: PathBuf,
         /// The first file.
         first: PathBuf,
-        /// `d_in` of the first file.
+        /// The column.
+        column: String,
+        /// Width in the first file.
         expected: usize,
         /// Width in this file.
         found: usize,
@@ -137,11 +182,15 @@ pub enum DumpError {
         /// The first difference.
         difference: String,
     },
-    /// A row has no usable activation.
-    #[error("{at}: {flaw}; mend the dump, or leave such rows out with --set data.skip_bad_rows=true")]
+    /// A row has no usable vector in a column that is read.
+    #[error(
+        "{at}, column `{column}`: {flaw}; mend the dump, or leave such rows out with --set data.skip_bad_rows=true"
+    )]
     BadRow {
         /// Which row.
         at: At,
+        /// The column of the vector, or of the list that does not fit it.
+        column: String,
         /// What is wrong with it.
         flaw: Flaw,
     },
@@ -211,83 +260,6 @@ pub enum DumpError {
         /// What was expected, what was found.
         reason: String,
     },
-}
-
-/// A row of a dump, or a position in a nested row. All numbers count from 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct At {
-    /// The file.
-    pub file: PathBuf,
-    /// Its row group.
-    pub row_group: usize,
-    /// The row in that row group.
-    pub row: u64,
-    /// The position in a nested row.
-    pub position: Option<u32>,
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: row group {}, row {}", self.file.display(), self.row_group, self.row)?;
-        match self.position {
-            Some(position) => write!(f, ", position {position}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What is wrong with a row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Flaw {
-    /// There is no activation.
-    Null,
-    /// One of its values is null.
-    NullValue {
-        /// Which of the `d_in`.
-        dim: usize,
-    },
-    /// It has the wrong number of values.
-    Width {
-        /// `d_in`
-        expected: usize,
-        /// Values there are.
-        found: usize,
-    },
-    /// One of its values is NaN or infinite, or an f64 beyond the range of f32.
-    NotFinite {
-        /// Which of the `d_in`.
-        dim: usize,
-        /// The value as f32.
-        value: f32,
-    },
-    /// A list that goes with the activations of a nested row has another length.
-    Companion {
-        /// The column of the list.
-        column: String,
-        /// Positions of the row.
-        expected: usize,
-        /// Entries of the list.
-        found: usize,
-    },
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => write!(f, "expected an activation, found null"),
-            Self::NullValue { dim } => write!(f, "expected numbers, found null as value {dim}"),
-            Self::Width { expected, found } => {
-                write!(f, "expected an activation of width {expected}, found {found}")
-            }
-            Self::NotFinite { dim, value } => {
-                write!(f, "expected finite numbers within the range of f32, found {value} as value {dim}")
-            }
-            Self::Companion { column, expected, found } => write!(
-                f,
-                "expected {expected} entries in `{column}`, one for each activation of the row, found {found}"
-            ),
-        }
-    }
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> String {

@@ -117,6 +117,14 @@ impl ParquetFile {
         self.row_groups().iter().map(group_values).collect()
     }
 
+    /// Bytes of some columns of a row group, not compressed.
+    pub(super) fn bytes(&self, row_group: usize, columns: &[String]) -> u64 {
+        let leaves = self.row_groups()[row_group].columns().iter();
+        let wanted = leaves
+            .filter(|leaf| leaf.column_path().parts().first().is_some_and(|root| columns.contains(root)));
+        wanted.map(|leaf| leaf.uncompressed_size().max(0) as u64).sum()
+    }
+
     /// Reads some columns of a row group, `rows` rows at a time.
     pub(super) fn read(&self, row_group: usize, columns: &[&str], rows: usize) -> Result<RowGroup> {
         let (file, _) = fs_err::File::open(&self.path)?.into_parts();

@@ -81,12 +81,13 @@ impl DumpInfo {
         }
     }
 
-    /// Holds what is said here to what the files say. `whole` if `files` are all of the directory.
+    /// Holds what is said here to what the files say. `whole` if `files` are all of the directory;
+    /// without `d_in` that is not held to anything.
     pub(super) fn check(
         &self,
         directory: &Path,
         files: &[DumpFile],
-        d_in: usize,
+        d_in: Option<usize>,
         whole: bool,
     ) -> Result<(), DumpError> {
         let hold = |field: String, said: Option<u64>, found: u64| match said {
@@ -98,7 +99,9 @@ impl DumpInfo {
             }),
             _ => Ok(()),
         };
-        hold("d_in".to_owned(), self.d_in, d_in as u64)?;
+        if let Some(d_in) = d_in {
+            hold("d_in".to_owned(), self.d_in, d_in as u64)?;
+        }
         for shard in &self.shards {
             if let Some(file) =
                 files.iter().find(|file| file.path.file_name().is_some_and(|name| *name == *shard.file))

@@ -1,14 +1,14 @@
 //! *Here is a Parquet dump, give me its activations.*
 //!
 //! A dump is Parquet files in which a row is an activation `[d_in]` with whatever is known about
-//! where it comes from; `docs/dump.md` is its norm.
+//! where it comes from, perhaps a second vector among it; `docs/dump.md` is its norm.
 //!
 //! | file | answers |
 //! |---|---|
 //! | `files` | Which Parquet files is the dump made of? |
-//! | `layout` | Which column holds the activations, and what are the others? |
+//! | `vectors`, `layout` | Which columns hold the activations, and what are the others? |
 //! | `info`, `vocab` | What do `dump.json` and the vocabulary beside it say? |
-//! | `reader` | The rows in order, in batches: `positions` flattens nested rows, `decode` makes f32. |
+//! | `reader` | The rows in order, in batches: `ahead` reads Parquet, `positions` flattens nested rows, `decode` makes f32. |
 //! | `writer` | How is a dump written? |
 //!
 //! ```no_run
@@ -21,18 +21,23 @@
 //! # Ok::<(), sae_core::Error>(())
 //! ```
 
+mod ahead;
 mod decode;
 mod error;
 mod files;
+mod flaw;
 mod info;
 mod layout;
 mod lists;
 mod positions;
 mod reader;
+mod vectors;
 mod vocab;
 mod writer;
 
-pub use error::{At, DumpError, Flaw};
+pub use ahead::DECODER_THREAD;
+pub use error::DumpError;
+pub use flaw::{At, Flaw};
 pub use info::{DumpInfo, Shard};
 pub use reader::{Columns, DumpReader};
 pub use writer::{Dtype, DumpWriter, DumpWriterOptions};
@@ -48,13 +53,19 @@ use std::{
 };
 use vocab::Vocab;
 
+/// Rows of a batch at most.
+const BATCH_ROWS: usize = 8192;
+
 /// How to read a dump.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DumpOptions {
-    /// The column of the activations. Without it, the one named `activation`, or the only column
-    /// of lists of floats other than `gradient` and `target`.
-    pub activation_column: Option<String>,
-    /// Leave out rows without a usable activation instead of refusing the dump.
+    /// The columns of the activations; with several, a row's activation is their vectors one after
+    /// the other. If empty, the column named `activation`, or the only one of lists of floats other
+    /// than `gradient` and `target`.
+    pub activation_columns: Vec<String>,
+    /// Another column of lists of floats to be read beside the activations: gradients, targets.
+    pub companion: Option<String>,
+    /// Leave out rows without a usable vector in each of these columns instead of refusing the dump.
     pub skip_bad_rows: bool,
 }
 
@@ -65,6 +76,8 @@ pub struct DumpBatch {
     pub first_row: u64,
     /// `[n_rows, d_in]`
     pub activations: Vec<f32>,
+    /// `[n_rows, d_companion]`; empty without a companion.
+    pub companion: Vec<f32>,
     /// The other columns that were asked for, one row per position.
     pub others: RecordBatch,
 }
@@ -100,12 +113,12 @@ impl Dump {
     ///
     /// # Errors
     /// If there is no such file, a file is no Parquet file or is cut short, the activations cannot
-    /// be told from the other columns, files differ in width or columns, or `dump.json` is
-    /// malformed or disagrees with the files.
+    /// be told from the other columns, a column asked for is not there or holds no vectors, files
+    /// differ in width or columns, or `dump.json` is malformed or disagrees with the files.
     pub fn open(path: &str, options: &DumpOptions) -> Result<Self> {
         let parquet: Vec<ParquetFile> =
             files::find(path)?.into_iter().map(ParquetFile::open).collect::<Result<_>>()?;
-        let mut layout = Layout::of(&parquet, path, options.activation_column.as_deref())?;
+        let mut layout = Layout::of(&parquet, path, options)?;
         for file in parquet.iter().skip(1) {
             layout.check(&parquet[0], file)?;
         }
@@ -115,7 +128,9 @@ impl Dump {
             .collect();
         let directory = files[0].path.parent().unwrap_or(Path::new("."));
         let info = DumpInfo::read(directory)?;
-        info.check(directory, &files, layout.d_in, Path::new(path).is_dir())?;
+        // With several columns its `d_in` may be the width of any of them.
+        let d_in = (layout.activations.len() == 1).then(|| layout.d_in());
+        info.check(directory, &files, d_in, Path::new(path).is_dir())?;
         let vocab = match &info.vocab {
             Some(name) if layout.supply_tokens() => Some(Vocab::read(directory, name)?),
             _ => None,
@@ -124,9 +139,19 @@ impl Dump {
         Ok(Self(Arc::new(Opened { path, skip_bad_rows, parquet, files, layout, info, vocab })))
     }
 
-    /// Width of an activation.
+    /// Width of an activation: the sum of [`Self::widths`].
     pub fn d_in(&self) -> usize {
-        self.0.layout.d_in
+        self.layout().d_in()
+    }
+
+    /// Width of each column of the activations.
+    pub fn widths(&self) -> Vec<usize> {
+        self.layout().activations.iter().map(|vectors| vectors.width).collect()
+    }
+
+    /// Width of the companion; 0 without one.
+    pub fn d_companion(&self) -> usize {
+        self.layout().companion.as_ref().map_or(0, |vectors| vectors.width)
     }
 
     /// Rows after flattening, as the footers tell.
@@ -138,9 +163,19 @@ impl Dump {
         self.0.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Name of the column that holds the activations.
+    /// Name of the column that holds the activations; with several, as `a + b`.
     pub fn activation_column(&self) -> &str {
-        &self.0.layout.activation
+        &self.layout().activation_names
+    }
+
+    /// Names of the columns whose vectors, one after the other, are the activations.
+    pub fn activation_columns(&self) -> Vec<&str> {
+        self.layout().activations.iter().map(|vectors| vectors.column.as_str()).collect()
+    }
+
+    /// Name of the column of the companion, if one was asked for.
+    pub fn companion_column(&self) -> Option<&str> {
+        self.layout().companion.as_ref().map(|vectors| vectors.column.as_str())
     }
 
     /// What `dump.json` says.
@@ -153,7 +188,7 @@ impl Dump {
         &self.0.files
     }
 
-    /// The columns beside the activations, as they are read: strings of every kind as `Utf8`, lists
+    /// The columns beside the activations and their companion, as they are read: strings of every kind as `Utf8`, lists
     /// of a nested dump as their entries, `token` from the vocabulary. All are nullable.
     pub fn other_columns(&self) -> &Schema {
         &self.0.layout.schema

@@ -4,6 +4,7 @@ use super::{
     Flaw,
     layout::{Layout, Other, Source},
     lists::Lists,
+    vectors::Vectors,
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, UInt32Array},
@@ -11,7 +12,7 @@ use arrow::{
     datatypes::Int64Type,
     error::ArrowError,
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// A record batch whose rows are read position by position.
 #[derive(Debug)]
@@ -22,10 +23,8 @@ pub(super) struct Positions {
     row: Vec<u32>,
     /// Of each position: its number within the row.
     inner: Vec<u32>,
-    /// Of each position: the number of its list of floats.
-    list: Vec<u32>,
-    /// Rows without positions, and why.
-    pub(super) flaws: Vec<(u32, Flaw)>,
+    /// Rows without positions; of each, the column that is to blame, and why.
+    pub(super) flaws: Vec<(u32, String, Flaw)>,
 }
 
 impl Positions {
@@ -34,50 +33,36 @@ impl Positions {
         let n_rows = batch.num_rows() as u32;
         if !layout.nested {
             let (row, inner) = ((0..n_rows).collect(), vec![0; n_rows as usize]);
-            return Self { batch, nested: false, list: (0..n_rows).collect(), row, inner, flaws: Vec::new() };
+            return Self { batch, nested: false, row, inner, flaws: Vec::new() };
         }
-        let mut all = Self {
-            nested: true,
-            row: Vec::new(),
-            inner: Vec::new(),
-            list: Vec::new(),
-            flaws: Vec::new(),
-            batch,
-        };
-        let Some(contexts) = all.batch.column_by_name(&layout.activation).and_then(Lists::of) else {
-            return all;
-        };
+        let mut all = Self { batch, nested: true, row: Vec::new(), inner: Vec::new(), flaws: Vec::new() };
         for row in 0..n_rows {
-            if contexts.is_null(row as usize) {
-                all.flaws.push((row, Flaw::Null));
-                continue;
+            match positions_of_row(&all.batch, layout, others, row as usize) {
+                Ok(ctx) => {
+                    all.row.extend((0..ctx).map(|_| row));
+                    all.inner.extend(0..ctx as u32);
+                }
+                Err((column, flaw)) => all.flaws.push((row, column.to_owned(), flaw)),
             }
-            let lists = contexts.range(row as usize);
-            if let Some(flaw) = unequal_companion(&all.batch, others, row as usize, lists.len()) {
-                all.flaws.push((row, flaw));
-                continue;
-            }
-            all.row.extend(lists.clone().map(|_| row));
-            all.inner.extend(0..lists.len() as u32);
-            all.list.extend(lists.map(|list| list as u32));
         }
         all
     }
 
     /// Number of positions.
     pub(super) fn len(&self) -> usize {
-        self.list.len()
+        self.row.len()
     }
 
-    /// Of each position, the number of its list among [`Self::lists`].
-    pub(super) fn list_numbers(&self) -> &[u32] {
-        &self.list
-    }
-
-    /// The lists of floats of all positions.
-    pub(super) fn lists(&self, activation: &str) -> Option<Lists<'_>> {
-        let lists = Lists::of(self.batch.column_by_name(activation)?)?;
-        if self.nested { Lists::of(lists.values()) } else { Some(lists) }
+    /// The lists of floats of a column, and which of them belong to a range of positions.
+    pub(super) fn lists(&self, vectors: &Vectors, range: Range<usize>) -> Option<(Lists<'_>, Vec<u32>)> {
+        let lists = Lists::of(self.batch.column_by_name(&vectors.column)?)?;
+        let rows = &self.row[range.clone()];
+        if !self.nested {
+            return Some((lists, rows.to_vec()));
+        }
+        let first = |row: u32| lists.range(row as usize).start as u32;
+        let numbers = rows.iter().zip(&self.inner[range]).map(|(row, inner)| first(*row) + inner).collect();
+        Some((Lists::of(lists.values())?, numbers))
     }
 
     /// The row in the batch, and in a nested dump the number within the row.
@@ -108,7 +93,7 @@ impl Positions {
                     take(column, &UInt32Array::from_iter_values(rows()), None)?
                 }
             }
-            Source::Companion => {
+            Source::Entries => {
                 let lists = Lists::of(self.column(other)?).ok_or_else(|| not_there(other))?;
                 let entries =
                     rows().zip(inner()).map(|(row, inner)| lists.range(row as usize).start as u32 + inner);
@@ -132,12 +117,33 @@ fn not_there(other: &Other) -> ArrowError {
     ArrowError::SchemaError(format!("`{}` is not among the columns read", other.field.name()))
 }
 
-fn unequal_companion(batch: &RecordBatch, others: &[Other], row: usize, ctx: usize) -> Option<Flaw> {
-    others.iter().filter(|other| other.source == Source::Companion).find_map(|other| {
-        let lists = Lists::of(batch.column_by_name(other.field.name())?)?;
-        let found = if lists.is_null(row) { 0 } else { lists.range(row).len() };
-        (found != ctx).then(|| Flaw::Companion { column: other.field.name().clone(), expected: ctx, found })
-    })
+/// The number of positions of a nested row, if all that belongs to them has as many entries.
+fn positions_of_row<'a>(
+    batch: &RecordBatch,
+    layout: &'a Layout,
+    others: &'a [Other],
+    row: usize,
+) -> Result<usize, (&'a str, Flaw)> {
+    let length = |column: &str| {
+        let lists = Lists::of(batch.column_by_name(column)?)?;
+        (!lists.is_null(row)).then(|| lists.range(row).len())
+    };
+    let mut ctx = None;
+    for Vectors { column, .. } in layout.vectors() {
+        let found = length(column).ok_or((column.as_str(), Flaw::Null))?;
+        let expected = *ctx.get_or_insert(found);
+        if found != expected {
+            return Err((column, Flaw::Entries { expected, found }));
+        }
+    }
+    let expected = ctx.unwrap_or_default();
+    for other in others.iter().filter(|other| other.source == Source::Entries) {
+        let found = length(other.field.name()).unwrap_or(0);
+        if found != expected {
+            return Err((other.field.name(), Flaw::Entries { expected, found }));
+        }
+    }
+    Ok(expected)
 }
 
 /// Integers of any type as i64, None where null.

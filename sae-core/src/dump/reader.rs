@@ -1,9 +1,9 @@
 //! Reading a dump from its first row to its last.
 
 use super::{
-    At, Dump, DumpBatch, DumpError, Flaw,
-    decode::decode,
-    files::RowGroup,
+    At, BATCH_ROWS, Dump, DumpBatch, DumpError, Flaw,
+    ahead::{Ahead, Decoding},
+    decode::{Decoded, decode},
     layout::{Other, Source},
     positions::{Positions, integers},
 };
@@ -13,9 +13,6 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
 };
 use std::{fmt, sync::Arc};
-
-/// Rows of a batch at most.
-const BATCH_ROWS: usize = 8192;
 
 /// Which columns to read beside the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +32,7 @@ pub struct DumpReader {
     schema: SchemaRef,
     /// What was wrong with the columns asked for, told in place of the first batch.
     refused: Option<DumpError>,
-    /// The row group to be opened next: file, and number in the file.
-    next_group: (usize, usize),
+    ahead: Ahead,
     group: Option<Group>,
     /// Rows before `group`, in the whole dump and before flattening.
     rows_before: u64,
@@ -47,9 +43,7 @@ pub struct DumpReader {
 
 /// The row group being read.
 struct Group {
-    file: usize,
-    number: usize,
-    batches: RowGroup,
+    decoding: Decoding,
     /// Rows of the group up to the end of `positions`.
     rows_read: u64,
     /// Rows of the group before `positions`.
@@ -84,12 +78,18 @@ impl DumpReader {
         };
         let schema =
             Arc::new(Schema::new(others.iter().map(|other| other.field.clone()).collect::<Vec<_>>()));
+        let vectors = dump.layout().vectors().map(|vectors| vectors.column.clone());
+        let read = vectors.chain(others.iter().map(|other| match other.source {
+            Source::Vocab => "token_id".to_owned(),
+            _ => other.field.name().clone(),
+        }));
+        let ahead = Ahead::new(dump.clone(), read.collect());
         Self {
             dump,
             others,
             schema,
             refused,
-            next_group: (0, 0),
+            ahead,
             group: None,
             rows_before: 0,
             next_row: 0,
@@ -108,10 +108,11 @@ impl DumpReader {
             return Err(error.into());
         }
         loop {
-            if self.group.is_none() && !self.open_group()? {
-                return Ok(None);
-            }
-            let Some(group) = &mut self.group else { continue };
+            let Some(group) = &mut self.group else {
+                let Some(decoding) = self.ahead.next_group()? else { return Ok(None) };
+                self.group = Some(Group { decoding, rows_read: 0, first_row: 0, positions: None, given: 0 });
+                continue;
+            };
             if group.positions.as_ref().is_some_and(|positions| group.given < positions.len()) {
                 if let Some(batch) = self.give()? {
                     return Ok(Some(batch));
@@ -122,54 +123,18 @@ impl DumpReader {
         }
     }
 
-    /// Opens the next row group, if there is one.
-    fn open_group(&mut self) -> Result<bool> {
-        let dump = self.dump.clone();
-        while let Some(file) = dump.parquet().get(self.next_group.0) {
-            let number = self.next_group.1;
-            let Some(metadata) = file.row_groups().get(number) else {
-                self.next_group = (self.next_group.0 + 1, 0);
-                continue;
-            };
-            self.next_group.1 += 1;
-            let mut names = vec![dump.activation_column()];
-            names.extend(self.others.iter().map(|other| match other.source {
-                Source::Vocab => "token_id",
-                _ => other.field.name().as_str(),
-            }));
-            let rows = if dump.layout().nested {
-                let positions = file.leaf_values(dump.activation_column())[number] / dump.d_in() as u64;
-                let per_row = positions.div_ceil(metadata.num_rows().max(1) as u64).max(1);
-                (BATCH_ROWS as u64 / per_row).max(1) as usize
-            } else {
-                BATCH_ROWS
-            };
-            self.group = Some(Group {
-                file: self.next_group.0,
-                number,
-                batches: file.read(number, &names, rows)?,
-                rows_read: 0,
-                first_row: 0,
-                positions: None,
-                given: 0,
-            });
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
     /// Reads more rows of the row group, if it has any.
     fn read_positions(&mut self) -> Result<bool> {
         let Some(group) = &mut self.group else { return Ok(false) };
-        let Some(batch) = group.batches.next().transpose()? else { return Ok(false) };
+        let Some(batch) = group.decoding.next_batch()? else { return Ok(false) };
         group.first_row = group.rows_read;
         group.rows_read += batch.num_rows() as u64;
         group.given = 0;
         let mut positions = Positions::of(batch, self.dump.layout(), &self.others);
         let flaws = std::mem::take(&mut positions.flaws);
         group.positions = Some(positions);
-        for (row, flaw) in flaws {
-            self.refuse((row, None), flaw)?;
+        for (row, column, flaw) in flaws {
+            self.refuse((row, None), &column, flaw)?;
         }
         Ok(true)
     }
@@ -183,14 +148,13 @@ impl DumpReader {
         let Some(group) = &self.group else { return Ok(None) };
         let Some(positions) = &group.positions else { return Ok(None) };
         let to = positions.len().min(from + BATCH_ROWS);
-        let undecodable =
-            |error: &dyn fmt::Display| dump.parquet()[group.file].bad_pages(group.number, error.to_string());
-        let lists =
-            positions.lists(dump.activation_column()).ok_or_else(|| undecodable(&"no activations"))?;
-        let decoded = decode(lists, &positions.list_numbers()[from..to], dump.d_in());
-        let kept: Vec<usize> = decoded.kept.iter().map(|i| from + i).collect();
+        let undecodable = |error: &dyn fmt::Display| {
+            dump.parquet()[group.decoding.file].bad_pages(group.decoding.number, error.to_string())
+        };
+        let Decoded { activations, companion, kept, flaws } =
+            decode(positions, from..to, dump.layout()).ok_or_else(|| undecodable(&"a column is missing"))?;
         let flaws: Vec<_> =
-            decoded.flaws.into_iter().map(|(i, flaw)| (positions.place(from + i), flaw)).collect();
+            flaws.into_iter().map(|(position, flaw)| (positions.place(position), flaw)).collect();
 
         let first_row = self.rows_before + group.first_row;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.others.len());
@@ -203,12 +167,12 @@ impl DumpReader {
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
         let others = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map_err(|error| undecodable(&error))?;
-        for (place, flaw) in flaws {
-            self.refuse(place, flaw)?;
+        for (place, (column, flaw)) in flaws {
+            self.refuse(place, column, flaw)?;
         }
         let first_row = self.next_row;
         self.next_row += kept.len() as u64;
-        Ok((!kept.is_empty()).then_some(DumpBatch { first_row, activations: decoded.activations, others }))
+        Ok((!kept.is_empty()).then_some(DumpBatch { first_row, activations, companion, others }))
     }
 
     /// The tokens of some positions, from the vocabulary.
@@ -218,7 +182,8 @@ impl DumpReader {
         else {
             return Ok(Arc::new(StringArray::new_null(kept.len())));
         };
-        let undecodable = |error| self.dump.parquet()[group.file].bad_pages(group.number, error);
+        let undecodable =
+            |error| self.dump.parquet()[group.decoding.file].bad_pages(group.decoding.number, error);
         let ids = positions.gather(token_id, kept, 0).and_then(|ids| integers(&ids)).map_err(undecodable)?;
         let token = |(&position, id): (&usize, &Option<i64>)| match id {
             None => Ok(None),
@@ -234,14 +199,14 @@ impl DumpReader {
     }
 
     /// Counts a bad row, or refuses the dump because of it.
-    fn refuse(&mut self, place: (u32, Option<u32>), flaw: Flaw) -> Result<()> {
+    fn refuse(&mut self, place: (u32, Option<u32>), column: &str, flaw: Flaw) -> Result<()> {
         self.skipped += match &flaw {
-            Flaw::Companion { expected, .. } => *expected as u64,
+            Flaw::Entries { expected, .. } => *expected as u64,
             _ => 1,
         };
         match &self.group {
             Some(group) if !self.dump.skips_bad_rows() => {
-                Err(DumpError::BadRow { at: self.at(group, place), flaw }.into())
+                Err(DumpError::BadRow { at: self.at(group, place), column: column.to_owned(), flaw }.into())
             }
             _ => Ok(()),
         }
@@ -249,8 +214,8 @@ impl DumpReader {
 
     fn at(&self, group: &Group, (row, position): (u32, Option<u32>)) -> At {
         At {
-            file: self.dump.parquet()[group.file].path.clone(),
-            row_group: group.number,
+            file: self.dump.parquet()[group.decoding.file].path.clone(),
+            row_group: group.decoding.number,
             row: group.first_row + u64::from(row),
             position,
         }

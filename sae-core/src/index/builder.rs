@@ -104,7 +104,7 @@ impl<'a> IndexBuilder<'a> {
             others: Arc::new(others.clone()),
             n_rows: 0,
             firings: vec![0; sae.d_sae],
-            fvu: Fvu::new(sae.d_in),
+            fvu: Fvu::new(sae.d_out),
             pending: ListsBuilder::default(),
             groupings: groupings(others),
         })
@@ -120,8 +120,8 @@ impl<'a> IndexBuilder<'a> {
         if n_rows == 0 {
             return Ok(());
         }
-        let codes = self.sae.encode(&batch.activations);
-        self.fvu.add(&batch.activations, &self.sae.decode(&codes));
+        let (codes, reconstruction) = self.sae.reconstruct(&batch.activations);
+        self.fvu.add(self.target(batch, n_rows)?, &reconstruction);
         self.push_codes(&codes)?;
         let rows = self.rows.push(&batch.others, n_rows)?;
         self.documents.push(self.n_rows, &rows)?;
@@ -159,6 +159,16 @@ impl<'a> IndexBuilder<'a> {
             return Err(IndexError::TooManyRows.into());
         }
         Ok(rows)
+    }
+
+    /// What the reconstruction of a batch is held against, `[n_rows, d_out]`.
+    fn target<'b>(&self, batch: &'b DumpBatch, n_rows: usize) -> Result<&'b [f32]> {
+        let target = self.sae.target_of(&batch.activations, &batch.companion);
+        let (expected, found) = (self.sae.d_out, target.len());
+        if found != n_rows * expected {
+            return Err(IndexError::Target { row: self.n_rows, expected, found, rows: n_rows }.into());
+        }
+        Ok(target)
     }
 
     fn push_codes(&mut self, codes: &Codes) -> Result<()> {

@@ -88,6 +88,20 @@ pub enum IndexError {
         /// Rows in the batch.
         rows: usize,
     },
+    /// The companions of the activations are not what the transcoder reconstructs.
+    #[error(
+        "row {row}: expected a target of width {expected} beside each activation, found {found} numbers for {rows} rows; read the dump with the column that this transcoder was trained to reconstruct"
+    )]
+    Target {
+        /// First row of the batch.
+        row: u64,
+        /// `d_out` of the transcoder.
+        expected: usize,
+        /// Numbers in the batch.
+        found: usize,
+        /// Rows in the batch.
+        rows: usize,
+    },
     /// A batch does not follow the one before.
     #[error(
         "expected the batch that starts at row {expected}, found one that starts at row {found}; push batches in the dump's order"

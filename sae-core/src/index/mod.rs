@@ -9,16 +9,7 @@
 //!
 //! // Two latents that pass on one dimension each.
 //! let identity = vec![1.0, 0.0, 0.0, 1.0];
-//! let sae = Sae {
-//!     d_in: 2,
-//!     d_sae: 2,
-//!     rule: Rule::Standard,
-//!     apply_b_dec_to_input: false,
-//!     w_enc: identity.clone(),
-//!     b_enc: vec![0.0; 2],
-//!     w_dec: identity,
-//!     b_dec: vec![0.0; 2],
-//! };
+//! let sae = Sae::new(Rule::Standard, identity.clone(), vec![0.0; 2], identity, vec![0.0; 2]);
 //! let doc_ids: ArrayRef = Arc::new(Int64Array::from(vec![7, 7, 8]));
 //! let tokens: ArrayRef = Arc::new(StringArray::from(vec!["a", " cat", " sat"]));
 //! let others = RecordBatch::try_from_iter([("doc_id", doc_ids), ("token", tokens)])?;
@@ -26,7 +17,7 @@
 //! let path = dir.path().join("index");
 //!
 //! let mut builder = IndexBuilder::create(&path, &sae, &others.schema(), IndexOptions::default())?;
-//! builder.push(&DumpBatch { first_row: 0, activations: vec![0.5, 0.0, 2.0, 0.0, 0.0, 3.0], others })?;
+//! builder.push(&DumpBatch { first_row: 0, activations: vec![0.5, 0.0, 2.0, 0.0, 0.0, 3.0], companion: vec![], others })?;
 //! builder.finish()?;
 //!
 //! let index = Index::open(&path)?;

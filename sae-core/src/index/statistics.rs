@@ -33,8 +33,14 @@ impl Context<'_> {
         let std = if firings.is_empty() { 0.0 } else { moment(2).sqrt() };
         let standardized = |power: i32| if std > 0.0 { moment(power) / std.powi(power) } else { 0.0 };
         let (density_low, density_high) = wilson_interval(n, n_rows);
-        let (encoder, decoder) = (self.row(&self.sae.w_enc, latent), self.row(&self.sae.w_dec, latent));
-        let norms = dot(encoder, encoder).sqrt() * dot(decoder, decoder).sqrt();
+        let encoder = row(&self.sae.w_enc, latent, self.sae.d_in);
+        let decoder = row(&self.sae.w_dec, latent, self.sae.d_out);
+        // A transcoder's vectors may lie in spaces of different widths.
+        let norms = if encoder.len() == decoder.len() {
+            dot(encoder, encoder).sqrt() * dot(decoder, decoder).sqrt()
+        } else {
+            0.0
+        };
         let cosine = if norms > 0.0 { dot(encoder, decoder) / norms } else { 0.0 };
         LatentStats {
             latent: latent as u32,
@@ -63,10 +69,6 @@ impl Context<'_> {
         }
     }
 
-    fn row<'w>(&self, weights: &'w [f32], latent: usize) -> &'w [f32] {
-        &weights[latent * self.sae.d_in..(latent + 1) * self.sae.d_in]
-    }
-
     fn top_tokens(&self, firings: &[Firing], total: f64) -> Vec<TopToken> {
         let Some(texts) = self.rows.tokens() else { return Vec::new() };
         let mut sums: HashMap<u32, (u32, f64)> = HashMap::new();
@@ -92,6 +94,10 @@ impl Context<'_> {
         };
         tokens.into_iter().map(top).collect()
     }
+}
+
+fn row(weights: &[f32], latent: usize, width: usize) -> &[f32] {
+    &weights[latent * width..(latent + 1) * width]
 }
 
 /// The Wilson interval of a rate of `n` in `n_rows`.

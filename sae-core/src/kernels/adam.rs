@@ -9,12 +9,13 @@ use rayon::prelude::*;
 /// Values that a thread takes at once where rows do not matter.
 const BLOCK: usize = 4096;
 
-/// One step of Adam (Kingma & Ba 2014, arXiv 1412.6980):
+/// One step of Adam (Kingma & Ba 2014, arXiv 1412.6980), or with `weight_decay` of AdamW (Loshchilov &
+/// Hutter 2017, arXiv 1711.05101):
 ///
 /// ```text
 /// g = grad_scale · grad
 /// m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²
-/// p ← p − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+/// p ← p − lr · ((m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε) + weight_decay · p)
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
@@ -28,6 +29,8 @@ pub struct AdamStep {
     pub beta2: f64,
     /// `ε`
     pub eps: f64,
+    /// Rate at which values fall towards 0, in units of `lr`; 0 for Adam.
+    pub weight_decay: f64,
     /// Applied to the gradient first, for clipping by norm.
     pub grad_scale: f64,
 }
@@ -42,6 +45,7 @@ struct Constants {
     step: f32,
     v_scale: f32,
     eps: f32,
+    decay: f32,
     grad_scale: f32,
 }
 
@@ -56,6 +60,7 @@ impl AdamStep {
             step: (self.lr / (1.0 - self.beta1.powf(t))) as f32,
             v_scale: (1.0 - self.beta2.powf(t)).recip() as f32,
             eps: self.eps as f32,
+            decay: (self.lr * self.weight_decay) as f32,
             grad_scale: self.grad_scale as f32,
         }
     }
@@ -165,7 +170,7 @@ fn adam_body<const FMA: bool>(param: &mut [f32], m: &mut [f32], v: &mut [f32], g
         let g = grad * c.grad_scale;
         *m = mul_add::<FMA>(c.beta1, *m, c.one_minus_beta1 * g);
         *v = mul_add::<FMA>(c.beta2, *v, c.one_minus_beta2 * g * g);
-        *param -= c.step * *m / ((*v * c.v_scale).sqrt() + c.eps);
+        *param -= mul_add::<FMA>(c.decay, *param, c.step * *m / ((*v * c.v_scale).sqrt() + c.eps));
     }
 }
 
@@ -185,7 +190,8 @@ mod tests {
             (param.iter().map(|&p| p.into()).collect(), vec![0f64; n], vec![0f64; n]);
         for t in 1..=5 {
             let grad = waves(n, 0.1 * t as f32);
-            let step = AdamStep { t, lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, grad_scale: 0.5 };
+            let (beta1, beta2) = (0.9, 0.999);
+            let step = AdamStep { t, lr: 1e-2, beta1, beta2, eps: 1e-8, weight_decay: 0.3, grad_scale: 0.5 };
             step.apply(&mut param, &mut m, &mut v, &grad);
             for i in 0..n {
                 let g = 0.5 * f64::from(grad[i]);
@@ -193,7 +199,7 @@ mod tests {
                 v64[i] = 0.999 * v64[i] + 0.001 * g * g;
                 let (m, v) =
                     (m64[i] / (1.0 - 0.9f64.powf(t as f64)), v64[i] / (1.0 - 0.999f64.powf(t as f64)));
-                p64[i] -= 1e-2 * m / (v.sqrt() + 1e-8);
+                p64[i] -= 1e-2 * (m / (v.sqrt() + 1e-8) + 0.3 * p64[i]);
             }
         }
         for (p, exact) in param.iter().zip(&p64) {
@@ -208,7 +214,8 @@ mod tests {
         param[..d].fill(0.0);
         let mut grad = waves(n, 0.2);
         grad[..d].fill(0.0);
-        let step = AdamStep { t: 1, lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, grad_scale: 1.0 };
+        let (beta1, beta2) = (0.9, 0.999);
+        let step = AdamStep { t: 1, lr: 0.1, beta1, beta2, eps: 1e-8, weight_decay: 0.0, grad_scale: 1.0 };
         step.apply_unit_rows(&mut param, &mut m, &mut v, &grad, d);
         assert_eq!(param[..d], [0.0; 7]);
         for row in param.chunks(d).skip(1) {

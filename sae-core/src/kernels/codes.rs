@@ -1,3 +1,6 @@
+use rayon::prelude::*;
+use std::ops::Range;
+
 /// Sparse codes of `n_rows` inputs, row by row: the latents that fire and their values.
 ///
 /// Row `r` owns the range `offsets[r]..offsets[r + 1]` of `latents` and `values`. Within a row
@@ -38,26 +41,55 @@ impl Codes {
         (&self.latents[range.clone()], &self.values[range])
     }
 
-    pub(super) fn push_row(&mut self, latents: &[u32], values: &[f32]) {
+    pub(in crate::kernels) fn push_row(&mut self, latents: &[u32], values: &[f32]) {
         self.latents.extend_from_slice(latents);
         self.values.extend_from_slice(values);
         self.offsets.push(self.latents.len() as u32);
     }
 
-    pub(super) fn concatenate(parts: &[Self]) -> Self {
-        let nnz = parts.iter().map(Self::nnz).sum();
-        let mut all = Self {
-            offsets: Vec::with_capacity(1 + parts.iter().map(Self::n_rows).sum::<usize>()),
-            latents: Vec::with_capacity(nnz),
-            values: Vec::with_capacity(nnz),
+    /// Entries `[nnz]`, cut into those of `n` rows each.
+    pub(super) fn split_rows<'a>(
+        &self,
+        mut entries: &'a mut [f32],
+        n: usize,
+    ) -> Vec<(Range<usize>, &'a mut [f32])> {
+        let cut = |first: usize| {
+            let rows = first..self.n_rows().min(first + n);
+            let len = (self.offsets[rows.end] - self.offsets[rows.start]) as usize;
+            (rows, entries.split_off_mut(..len).expect("there are as many entries as the codes have"))
         };
-        all.offsets.push(0);
-        for part in parts {
-            let start = all.latents.len() as u32;
-            all.offsets.extend(part.offsets[1..].iter().map(|offset| start + offset));
-            all.latents.extend_from_slice(&part.latents);
-            all.values.extend_from_slice(&part.values);
-        }
-        all
+        (0..self.n_rows()).step_by(n).map(cut).collect()
     }
+
+    pub(super) fn concatenate(parts: &[Self]) -> Self {
+        let mut offsets = Vec::with_capacity(1 + parts.iter().map(Self::n_rows).sum::<usize>());
+        offsets.push(0);
+        let mut start = 0;
+        for part in parts {
+            offsets.extend(part.offsets[1..].iter().map(|offset| start + offset));
+            start += part.nnz() as u32;
+        }
+        let latents = concatenate(parts.iter().map(|part| part.latents.as_slice()));
+        let values = concatenate(parts.iter().map(|part| part.values.as_slice()));
+        Self { offsets, latents, values }
+    }
+}
+
+/// All parts one after the other, copied by all threads.
+fn concatenate<'a, T: Copy + Send + Sync + 'a>(parts: impl Iterator<Item = &'a [T]> + Clone) -> Vec<T> {
+    let len = parts.clone().map(<[T]>::len).sum();
+    let mut all = Vec::with_capacity(len);
+    let mut rest = &mut all.spare_capacity_mut()[..len];
+    let mut copies = Vec::new();
+    for part in parts {
+        let (place, after) = rest.split_at_mut(part.len());
+        copies.push((place, part));
+        rest = after;
+    }
+    copies.into_par_iter().for_each(|(place, part)| {
+        place.write_copy_of_slice(part);
+    });
+    // SAFETY: the places cover the first `len` entries, and each was written.
+    unsafe { all.set_len(len) };
+    all
 }

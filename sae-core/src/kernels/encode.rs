@@ -1,23 +1,16 @@
-//! Encoding: the one dense product, in blocks that stay in cache, with the selection inside.
+//! Encoding: the walk over all pre-activations with a selection for each row.
 //!
-//! The `[n_rows, d_sae]` matrix of pre-activations never exists: a thread takes a block of rows and
-//! walks over blocks of latents; each product of the two is offered to the rows' selections while it
-//! is still in cache. Rows are independent, so the result does not depend on the number of threads.
+//! Rows are independent, so the result does not depend on the number of threads.
 
 use super::{
     Codes,
+    bf16::Bound,
+    dots,
+    product::Kernel,
     select::{Selected, Selection},
+    walk::walk,
 };
-use rayon::prelude::*;
 use std::cell::RefCell;
-
-/// Most rows of a block: enough that packing the weights, once per block, costs little beside the
-/// product.
-const MOST_ROWS: usize = 1024;
-/// Least rows of a block, unless there are fewer.
-const LEAST_ROWS: usize = 64;
-/// Latents of a block: the products of a block, at most 1024 × 512 floats, stay near.
-const BLOCK_LATENTS: usize = 512;
 
 /// What encoding needs: `pre_acts = W_enc x + b_enc`, then a selection.
 #[derive(Debug, Clone, Copy)]
@@ -30,82 +23,197 @@ pub struct Encoder<'a> {
     pub selection: Selection<'a>,
 }
 
+thread_local! {
+    /// Selections of a block's rows, kept between calls for their memory.
+    static SELECTED: RefCell<Vec<Selected>> = RefCell::default();
+}
+
+/// How precisely the product is computed from which latents are selected. The codes are those of f32
+/// either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// All pre-activations in f32.
+    #[default]
+    F32,
+    /// Candidates by a product of numbers rounded to bf16, about twice as fast where the processor has
+    /// AVX512-BF16; elsewhere as [`Precision::F32`].
+    ///
+    /// What rounding can change is bounded for each row, and the pre-activations of all latents that the
+    /// bound does not exclude are computed in f32. So the selection differs from that of
+    /// [`Precision::F32`] only where pre-activations are equal but for the order of summation. Rows with
+    /// so many candidates that this is slower, and numbers too large for a bound, are encoded in f32.
+    Bf16Candidates,
+}
+
 /// Codes of `x` `[n_rows, d_in]`, on all threads of the current rayon pool.
 ///
 /// # Panics
 /// If the length of `x` is not a multiple of `d_in = w_enc.len() / b_enc.len()`.
 pub fn encode(encoder: &Encoder<'_>, x: &[f32]) -> Codes {
-    let d_in = encoder.w_enc.len() / encoder.b_enc.len();
-    assert_eq!(x.len() % d_in, 0, "x has {} values, not a multiple of d_in = {d_in}. This is a bug", x.len());
-    // Every thread gets a block; what a row comes to does not depend on its block.
-    let block_rows = (x.len() / d_in).div_ceil(rayon::current_num_threads()).clamp(LEAST_ROWS, MOST_ROWS);
-    let blocks: Vec<Codes> =
-        x.par_chunks(block_rows * d_in).map(|x| encode_block(encoder, d_in, x)).collect();
-    Codes::concatenate(&blocks)
+    let finish = |_: usize, row: &mut Selected| {
+        row.finish(encoder.selection);
+        true
+    };
+    select(Kernel::detect(), encoder, x, |_| 0.0, finish).0
 }
 
-#[derive(Default)]
-struct Scratch {
-    products: Vec<f32>,
-    rows: Vec<Selected>,
+/// [`encode`] with the given precision.
+///
+/// # Panics
+/// As [`encode`].
+pub fn encode_with(encoder: &Encoder<'_>, x: &[f32], precision: Precision) -> Codes {
+    let Encoder { w_enc, b_enc, selection } = *encoder;
+    let d_in = w_enc.len() / b_enc.len();
+    let kernel = Kernel::detect_bf16().filter(|_| precision == Precision::Bf16Candidates);
+    let Some((kernel, bound)) = kernel.zip(Bound::new(w_enc, b_enc, d_in)) else {
+        return encode(encoder, x);
+    };
+    let row = |r: usize| &x[r * d_in..][..d_in];
+    let finish = |r: usize, candidates: &mut Selected| {
+        candidates.finish(selection);
+        let certain =
+            candidates.slack.is_finite() && candidates.latents.len() <= b_enc.len() / MOST_CANDIDATES;
+        if certain {
+            dots(row(r), &candidates.latents, w_enc, &mut candidates.values);
+            candidates.finish_exactly(selection, b_enc);
+        }
+        certain
+    };
+    let (codes, uncertain) = select(kernel, encoder, x, |r| bound.at(row(r)), finish);
+    if uncertain.is_empty() {
+        return codes;
+    }
+    let again: Vec<f32> = uncertain.iter().flat_map(|&r| row(r)).copied().collect();
+    let again = encode(encoder, &again);
+    if again.n_rows() == codes.n_rows() {
+        return again;
+    }
+    let mut whole = Codes::default();
+    let mut uncertain = uncertain.into_iter().enumerate().peekable();
+    for r in 0..codes.n_rows() {
+        let replaced = uncertain.next_if(|&(_, other)| other == r);
+        let (latents, values) = replaced.map_or_else(|| codes.row(r), |(i, _)| again.row(i));
+        whole.push_row(latents, values);
+    }
+    whole
 }
 
-thread_local! {
-    /// Kept between calls: a training step encodes in every millisecond, and fresh pages cost more
-    /// than the selection.
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+/// From one candidate in so many latents on, computing a row again by the product is no slower.
+const MOST_CANDIDATES: usize = 8;
+
+/// Codes by a kernel that is precise up to `slack` of a row, and the rows for which `finish` says no.
+fn select(
+    kernel: Kernel,
+    encoder: &Encoder<'_>,
+    x: &[f32],
+    slack: impl Fn(usize) -> f32 + Sync,
+    finish: impl Fn(usize, &mut Selected) -> bool + Sync,
+) -> (Codes, Vec<usize>) {
+    let blocks = walk(
+        kernel,
+        (encoder.w_enc, encoder.b_enc),
+        x,
+        |rows| {
+            let mut selected = SELECTED.take();
+            selected.resize_with(selected.len().max(rows.len()), Selected::default);
+            selected.iter_mut().zip(rows.clone()).for_each(|(row, r)| row.clear(slack(r)));
+            (selected, rows)
+        },
+        |(selected, rows), block| {
+            let selected = &mut selected[block.first_row - rows.start..];
+            for (selected, pre_acts) in selected.iter_mut().zip(block.rows()) {
+                selected.offer(encoder.selection, block.first_latent, pre_acts);
+            }
+        },
+        |(mut selected, rows)| {
+            let (mut codes, mut refused) = (Codes::default(), Vec::new());
+            for (row, r) in selected.iter_mut().zip(rows) {
+                if finish(r, row) {
+                    codes.push_row(&row.latents, &row.values);
+                } else {
+                    codes.push_row(&[], &[]);
+                    refused.push(r);
+                }
+            }
+            SELECTED.set(selected);
+            (codes, refused)
+        },
+    );
+    let (codes, refused): (Vec<Codes>, Vec<Vec<usize>>) = blocks.into_iter().unzip();
+    (Codes::concatenate(&codes), refused.concat())
 }
 
-fn encode_block(encoder: &Encoder<'_>, d_in: usize, x: &[f32]) -> Codes {
-    SCRATCH.with_borrow_mut(|Scratch { products, rows }| {
-        let n_rows = x.len() / d_in;
-        products.resize(products.len().max(n_rows * BLOCK_LATENTS), 0.0);
-        rows.resize_with(rows.len().max(n_rows), Selected::default);
-        let rows = &mut rows[..n_rows];
-        rows.iter_mut().for_each(Selected::clear);
-        let biases = encoder.b_enc.chunks(BLOCK_LATENTS);
-        for (block, (w_enc, b_enc)) in encoder.w_enc.chunks(BLOCK_LATENTS * d_in).zip(biases).enumerate() {
-            multiply_transposed(x, w_enc, d_in, products);
-            for (row, products) in rows.iter_mut().zip(products.chunks_exact(b_enc.len())) {
-                row.offer(encoder.selection, block * BLOCK_LATENTS, products, b_enc);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn noise(n: usize, seed: u32) -> Vec<f32> {
+        let mut state = u64::from(seed);
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Weights that differ by less than bf16 can tell, so that rounding alone would select others.
+        #[test]
+        fn candidates_by_bf16_give_the_codes_of_f32(
+            d in 1usize..200, d_sae in 1usize..900, n_rows in 1usize..50, k in 1usize..40,
+            alike in 0.0005f32..0.5, size in -40i32..40, bias in 0f32..0.1, seed: u32,
+        ) {
+            let common = noise(d, seed);
+            let scale = 2.0f32.powi(size);
+            let w: Vec<f32> =
+                noise(d_sae * d, seed ^ 1).iter().enumerate().map(|(i, a)| (common[i % d] + alike * a) / scale).collect();
+            let x: Vec<f32> =
+                noise(n_rows * d, seed ^ 2).iter().enumerate().map(|(i, a)| (common[i % d] + a) * scale).collect();
+            let b: Vec<f32> = noise(d_sae, seed ^ 3).iter().map(|b| b * bias).collect();
+            // Some rows are rounded without loss, some have no bound.
+            let mut x = x;
+            x[..d].fill(0.0);
+            if seed.is_multiple_of(3) {
+                x[(n_rows - 1) * d] = f32::INFINITY;
+            }
+            let threshold: Vec<f32> = noise(d_sae, seed ^ 4).iter().map(|t| t * d as f32 * 0.5).collect();
+            for selection in [
+                Selection::TopK(k.min(d_sae)),
+                Selection::Above(&threshold),
+                Selection::Over(&threshold),
+                Selection::Positive,
+            ] {
+                let encoder = Encoder { w_enc: &w, b_enc: &b, selection };
+                let exact = encode(&encoder, &x);
+                let codes = encode_with(&encoder, &x, Precision::Bf16Candidates);
+                prop_assert_eq!(codes.n_rows(), n_rows);
+                for r in 0..n_rows {
+                    let ((latents, values), (expected, expected_values)) = (codes.row(r), exact.row(r));
+                    // What two orders of summation may differ by.
+                    let close = |a: f32, b: f32| (a - b).abs() <= 1e-6 * d as f32 * (1.0 + a.abs()) || a == b;
+                    prop_assert!(latents.is_sorted_by(|a, b| a < b));
+                    let smallest = expected_values.iter().copied().fold(f32::INFINITY, f32::min);
+                    let one_way = latents.iter().zip(values).filter(|(l, _)| !expected.contains(l));
+                    let other_way = expected.iter().zip(expected_values).filter(|(l, _)| !latents.contains(l));
+                    for (&latent, &value) in one_way.chain(other_way) {
+                        let edge = match selection {
+                            Selection::TopK(_) => smallest,
+                            Selection::Above(threshold) => threshold[latent as usize].max(0.0),
+                            Selection::Over(threshold) => threshold[latent as usize],
+                            Selection::Positive => 0.0,
+                        };
+                        prop_assert!(close(value, edge) || close(value, 0.0), "{value} at {edge}");
+                    }
+                    for (latent, &value) in latents.iter().zip(values) {
+                        if let Ok(i) = expected.binary_search(latent) {
+                            prop_assert!(close(value, expected_values[i]) || value.is_nan());
+                        }
+                    }
+                }
             }
         }
-        let mut codes = Codes::default();
-        for row in rows {
-            row.finish(encoder.selection);
-            codes.push_row(&row.latents, &row.values);
-        }
-        codes
-    })
-}
-
-/// `out[r, l] = Σ_i x[r, i] · w[l, i]` on one thread, `out` with rows of `w.len() / d_in`.
-fn multiply_transposed(x: &[f32], w: &[f32], d_in: usize, out: &mut [f32]) {
-    let (rows, latents) = (x.len() / d_in, w.len() / d_in);
-    assert!(out.len() >= rows * latents);
-    // SAFETY: the strides describe `out` as [rows, latents], `x` as [rows, d_in] and `w` transposed,
-    // [d_in, latents]; all three are initialised and long enough, and `out` overlaps neither input.
-    unsafe {
-        gemm::gemm(
-            rows,
-            latents,
-            d_in,
-            out.as_mut_ptr(),
-            1,
-            latents as isize,
-            false,
-            x.as_ptr(),
-            1,
-            d_in as isize,
-            w.as_ptr(),
-            d_in as isize,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
     }
 }

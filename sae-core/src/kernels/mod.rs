@@ -3,23 +3,40 @@
 //! | file | does |
 //! |---|---|
 //! | `codes` | what sparse codes are |
-//! | `encode`, `select` | dense product fused with the selection of active latents |
+//! | `walk`, `encode`, `select` | dense product fused with the selection of active latents |
+//! | `product`, `pack`, `bf16` | the dense product on one thread; candidates for it of half the precision |
 //! | `decode`, `by_latent` | sparse decoding and the gradients of both matrices |
-//! | `error` | the squared error and its gradient |
+//! | `dense` | the same for codes with many active latents |
+//! | `keep` | what training methods keep: choices over the whole batch, per latent, by scores |
+//! | `error` | squared errors of rows and their gradient |
+//! | `levels` | nested reconstructions |
+//! | `norms` | lengths of rows |
+//! | `skip` | a dense product, for what skips the latents |
 //! | `adam` | the optimizer's step, with unit rows and projected gradients |
 //! | `rows`, `simd` | the two inner loops, for each instruction set |
 //!
 //! Everything runs on the current rayon pool and gives the same bits for any number of threads.
 
 mod adam;
+mod bf16;
 mod by_latent;
 mod codes;
 mod decode;
+mod dense;
 mod encode;
 mod error;
+mod keep;
+mod levels;
+mod norms;
+mod pack;
+mod product;
 mod rows;
 mod select;
+#[cfg(target_arch = "x86_64")]
+mod select_avx512;
 mod simd;
+mod skip;
+mod walk;
 
 pub use adam::{
     AdamStep, normalize_rows, project_out_rows, sum_of_rows, sum_of_squares, weighted_sum_of_rows,
@@ -27,11 +44,15 @@ pub use adam::{
 pub use by_latent::ByLatent;
 pub use codes::Codes;
 pub use decode::{decode, decode_grad_values, grad_weights};
-pub use encode::{Encoder, encode};
-pub use error::{squared_error, squared_error_grad};
-use rows::build_rows;
+pub use encode::{Encoder, Precision, encode, encode_with};
+pub use error::{row_errors, row_errors_grad};
+pub use keep::{Choice, Keep, Scores, encode_keeping};
+pub use levels::{cumulate, cumulate_grad, sum_of_first_levels};
+pub use norms::{row_norms, row_norms_grad};
+use rows::{build, build_rows};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::Selection;
+pub use skip::add_product;
 
 /// `x − b` for every row of `x` `[n_rows, d_in]`.
 pub fn subtract_from_rows(x: &[f32], b: &[f32]) -> Vec<f32> {

@@ -7,22 +7,31 @@ use super::simd::{mul_add, multiversion};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// A matrix of `n_rows` rows of `d`, each zeroed and then filled by a thread that takes at least
-/// `min_rows` of them: setting the whole to zero first would be one thread's work.
+/// A matrix of `n_rows` rows of `d`, filled row by row; see [`build`].
 pub(super) fn build_rows(
     n_rows: usize,
     d: usize,
     min_rows: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let len = n_rows * d;
+    build(n_rows * d, d, min_rows, fill)
+}
+
+/// `len` floats in chunks of `chunk`, the last one maybe shorter, each zeroed and then filled by a thread
+/// that takes at least `min_chunks` of them: setting the whole to zero first would be one thread's work.
+pub(super) fn build(
+    len: usize,
+    chunk: usize,
+    min_chunks: usize,
+    fill: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
     let mut out = Vec::with_capacity(len);
-    let rows = out.spare_capacity_mut()[..len].par_chunks_mut(d);
-    rows.with_min_len(min_rows).enumerate().for_each(|(r, row)| {
-        row.fill(MaybeUninit::new(0.0));
-        let row: *mut [MaybeUninit<f32>] = row;
+    let chunks = out.spare_capacity_mut()[..len].par_chunks_mut(chunk);
+    chunks.with_min_len(min_chunks).enumerate().for_each(|(c, chunk)| {
+        chunk.fill(MaybeUninit::new(0.0));
+        let chunk: *mut [MaybeUninit<f32>] = chunk;
         // SAFETY: every entry was just written, and MaybeUninit<f32> is laid out as f32.
-        fill(r, unsafe { &mut *(row as *mut [f32]) });
+        fill(c, unsafe { &mut *(chunk as *mut [f32]) });
     });
     // SAFETY: the chunks cover the first `len` entries, and each was filled.
     unsafe { out.set_len(len) };

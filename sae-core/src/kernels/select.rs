@@ -1,5 +1,7 @@
 //! Selecting the latents that fire while pre-activations pass by in chunks.
 
+#[cfg(target_arch = "x86_64")]
+use super::select_avx512;
 use super::simd::multiversion;
 
 /// Which latents fire, given their pre-activations.
@@ -11,127 +13,108 @@ pub enum Selection<'a> {
     TopK(usize),
     /// Every positive pre-activation above its latent's threshold, `[d_sae]`.
     Above(&'a [f32]),
+    /// Every pre-activation above its latent's threshold, `[d_sae]`, whatever its sign.
+    Over(&'a [f32]),
 }
 
 /// The latents of one row selected so far, in increasing order.
 ///
 /// Chunks of pre-activations are offered in increasing order of latents. For [`Selection::TopK`]
 /// candidates are collected above a rising bar: when 4k of them wait, the best k stay and the
-/// smallest of these becomes the bar, so nearly every later pre-activation costs one comparison. The
-/// first chunk's bar is the k-th largest of the maxima of groups of its pre-activations, which k of
-/// them reach.
+/// smallest of these becomes the bar, so nearly every later pre-activation costs one comparison.
+///
+/// Where pre-activations are known up to a slack only, the values are the largest that they may be, and
+/// candidates stay that may be among the `k` largest: those no farther than twice the slack below the `k`-th.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Selected {
     pub(super) latents: Vec<u32>,
     pub(super) values: Vec<f32>,
-    bar: f32,
+    pub(super) bar: f32,
+    pub(super) slack: f32,
+    /// How many candidates may wait, if that is more than usual.
+    limit: usize,
 }
 
 impl Selected {
-    pub(super) fn clear(&mut self) {
+    /// Begins a row, whose pre-activations are known up to `slack`.
+    pub(super) fn clear(&mut self, slack: f32) {
         self.latents.clear();
         self.values.clear();
-        self.bar = 0.0;
+        // Without a bound all would pass: none do.
+        let bar = if slack.is_finite() { 0.0 } else { f32::INFINITY };
+        (self.bar, self.slack, self.limit) = (bar, slack, 64);
     }
 
-    /// Offers the latents `first..first + products.len()`, whose pre-activations are
-    /// `products + bias`.
-    pub(super) fn offer(&mut self, selection: Selection<'_>, first: usize, products: &[f32], bias: &[f32]) {
+    /// Offers the latents `first..first + pre_acts.len()` with their pre-activations.
+    pub(super) fn offer(&mut self, selection: Selection<'_>, first: usize, pre_acts: &[f32]) {
         match selection {
-            Selection::Positive => self.collect(first, products, bias, usize::MAX),
-            Selection::TopK(k) => self.collect(first, products, bias, k),
+            Selection::Positive => self.collect(first, pre_acts, None),
             Selection::Above(threshold) => {
-                let threshold = &threshold[first..first + products.len()];
-                for (i, ((&product, &bias), &threshold)) in
-                    products.iter().zip(bias).zip(threshold).enumerate()
-                {
-                    let pre_act = product + bias;
-                    if pre_act > threshold && pre_act > 0.0 {
-                        self.latents.push((first + i) as u32);
-                        self.values.push(pre_act);
-                    }
-                }
+                self.collect(first, pre_acts, Some(&threshold[first..first + pre_acts.len()]));
             }
-        }
-    }
-
-    /// Leaves the selection of the whole row.
-    pub(super) fn finish(&mut self, selection: Selection<'_>) {
-        if let Selection::TopK(k) = selection {
-            self.keep_largest(k);
-        }
-    }
-
-    fn collect(&mut self, first: usize, products: &[f32], bias: &[f32], k: usize) {
-        let limit = k.saturating_mul(4).max(64);
-        if first == 0 && k > 0 {
-            self.bar = first_bar(products, bias, k);
-        }
-        let mut done = 0;
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: AVX-512F was just detected.
-            done = unsafe { self.collect_avx512(first, products, bias, (k, limit)) };
-        }
-        for i in done..products.len() {
-            let pre_act = products[i] + bias[i];
-            if pre_act > self.bar {
-                self.latents.push((first + i) as u32);
-                self.values.push(pre_act);
-                if self.latents.len() >= limit {
+            Selection::Over(threshold) => {
+                if self.slack.is_finite() {
+                    self.bar = f32::NEG_INFINITY;
+                }
+                self.collect(first, pre_acts, Some(&threshold[first..first + pre_acts.len()]));
+            }
+            Selection::TopK(k) => {
+                self.collect(first, pre_acts, None);
+                if self.latents.len() >= k.saturating_mul(4).max(self.limit) {
                     self.keep_largest(k);
                 }
             }
         }
     }
 
-    /// The loop of [`Self::collect`], 16 at a time; gives the number of products it dealt with.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    fn collect_avx512(
-        &mut self,
-        first: usize,
-        products: &[f32],
-        bias: &[f32],
-        (k, limit): (usize, usize),
-    ) -> usize {
-        use std::arch::x86_64::*;
-        const WIDTH: usize = 16;
-        let (chunks, _) = products.as_chunks::<WIDTH>();
-        let (biases, _) = bias.as_chunks::<WIDTH>();
-        let lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        let mut bar = _mm512_set1_ps(self.bar);
-        for (c, (product, bias)) in chunks.iter().zip(biases).enumerate() {
-            // SAFETY: both point to 16 floats; the load has no alignment requirement.
-            let pre_acts =
-                unsafe { _mm512_add_ps(_mm512_loadu_ps(product.as_ptr()), _mm512_loadu_ps(bias.as_ptr())) };
-            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(pre_acts, bar);
-            if above == 0 {
-                continue;
-            }
-            let latents = _mm512_add_epi32(lane, _mm512_set1_epi32((first + c * WIDTH) as i32));
-            let found = above.count_ones() as usize;
-            self.latents.reserve(WIDTH);
-            self.values.reserve(WIDTH);
-            let (n_latents, n_values) = (self.latents.len(), self.values.len());
-            // All 16 lanes are stored and only those found are kept: a store of fixed width costs less
-            // than a copy of `found` entries.
-            // SAFETY: both vectors have room for 16 more entries, of which the first `found` are those
-            // whose bit is set in `above`.
-            unsafe {
-                let latents = _mm512_maskz_compress_epi32(above, latents);
-                _mm512_storeu_si512(self.latents.as_mut_ptr().add(n_latents).cast(), latents);
-                self.latents.set_len(n_latents + found);
-                let values = _mm512_maskz_compress_ps(above, pre_acts);
-                _mm512_storeu_ps(self.values.as_mut_ptr().add(n_values), values);
-                self.values.set_len(n_values + found);
-            }
-            if self.latents.len() >= limit {
-                self.keep_largest(k);
-                bar = _mm512_set1_ps(self.bar);
-            }
+    /// Leaves the selection of the whole row; with a slack, the candidates for it.
+    pub(super) fn finish(&mut self, selection: Selection<'_>) {
+        if let Selection::TopK(k) = selection {
+            self.keep_largest(k);
         }
-        chunks.len() * WIDTH
+    }
+
+    /// From candidates whose values are now exact products, without bias, leaves the selection of the row.
+    pub(super) fn finish_exactly(&mut self, selection: Selection<'_>, bias: &[f32]) {
+        let mut kept = 0;
+        for i in 0..self.latents.len() {
+            let latent = self.latents[i] as usize;
+            let pre_act = self.values[i] + bias[latent];
+            let above = match selection {
+                Selection::Positive | Selection::TopK(_) => pre_act > 0.0,
+                Selection::Above(threshold) => pre_act > 0.0 && pre_act > threshold[latent],
+                Selection::Over(threshold) => pre_act > threshold[latent],
+            };
+            self.latents[kept] = latent as u32;
+            self.values[kept] = pre_act;
+            kept += usize::from(above);
+        }
+        self.latents.truncate(kept);
+        self.values.truncate(kept);
+        self.slack = 0.0;
+        self.finish(selection);
+    }
+
+    /// Appends those above the bar and above their thresholds, if there are any thresholds.
+    fn collect(&mut self, first: usize, pre_acts: &[f32], thresholds: Option<&[f32]>) {
+        #[cfg(target_arch = "x86_64")]
+        if select_avx512::detected() {
+            self.latents.reserve(pre_acts.len() + select_avx512::WIDTH);
+            self.values.reserve(pre_acts.len() + select_avx512::WIDTH);
+            // SAFETY: just detected; there is room for all and a vector more.
+            let done = unsafe {
+                match thresholds {
+                    None => select_avx512::collect::<false>(self, first, pre_acts, &[]),
+                    Some(thresholds) => select_avx512::collect::<true>(self, first, pre_acts, thresholds),
+                }
+            };
+            if done < pre_acts.len() {
+                let thresholds = thresholds.map(|thresholds| &thresholds[done..]);
+                collect(self, first + done, &pre_acts[done..], thresholds);
+            }
+            return;
+        }
+        collect(self, first, pre_acts, thresholds);
     }
 
     /// Keeps the `k` largest candidates, of equal ones the lower latents, and raises the bar to the
@@ -140,72 +123,88 @@ impl Selected {
         if self.values.len() <= k {
             return;
         }
-        let smallest = if k == 0 { f32::INFINITY } else { f32::from_bits(kth_largest_bits(&self.values, k)) };
-        let larger = self.values.iter().filter(|&&value| value > smallest).count();
-        let mut room_for_equal = k - larger;
-        let mut kept = 0;
+        if k == 0 {
+            self.clear(self.slack);
+            self.bar = f32::INFINITY;
+            return;
+        }
+        let (smallest, larger) = kth_largest(&self.values, k);
+        if self.slack == 0.0 {
+            self.bar = self.keep(smallest, k - larger);
+        } else {
+            self.bar = self.bar.max(f32::from_bits(smallest) - 2.0 * self.slack);
+            self.keep(self.bar.to_bits(), 0);
+            self.limit = 2 * self.values.len();
+        }
+    }
+
+    /// Keeps candidates with larger bits than `smallest` and the first `room_for_equal` of those equal to
+    /// it; gives the smallest kept.
+    fn keep(&mut self, smallest: u32, mut room_for_equal: usize) -> f32 {
+        #[cfg(target_arch = "x86_64")]
+        if select_avx512::detected() {
+            self.latents.reserve(select_avx512::WIDTH);
+            self.values.reserve(select_avx512::WIDTH);
+            // SAFETY: just detected; there is room for a vector more.
+            return unsafe { select_avx512::keep(self, smallest, room_for_equal) };
+        }
+        let (mut kept, mut least) = (0, f32::INFINITY);
         for i in 0..self.values.len() {
             let value = self.values[i];
-            let keep = value > smallest || (value == smallest && room_for_equal > 0);
-            room_for_equal -= usize::from(keep && value == smallest);
+            let equal = value.to_bits() == smallest && room_for_equal > 0;
+            room_for_equal -= usize::from(equal);
+            let keep = equal || value.to_bits() > smallest;
             // Written whether kept or not: a store costs less than a branch missed half the time.
             self.latents[kept] = self.latents[i];
             self.values[kept] = value;
             kept += usize::from(keep);
+            least = if keep { least.min(value) } else { least };
         }
-        self.latents.truncate(k);
-        self.values.truncate(k);
-        self.bar = smallest;
+        self.latents.truncate(kept);
+        self.values.truncate(kept);
+        least
     }
 }
 
-/// Groups whose maxima are taken; each takes every so many-th pre-activation.
-const GROUPS: usize = 128;
+multiversion! {
+    /// See [`Selected::collect`].
+    fn collect(to: &mut Selected, first: usize, pre_acts: &[f32], thresholds: Option<&[f32]>) = collect_body
+}
 
-/// A bar below which none of the `k` largest lies, 0 if there is no such bar above it.
+#[inline(always)]
+fn collect_body<const FMA: bool>(
+    to: &mut Selected,
+    first: usize,
+    pre_acts: &[f32],
+    thresholds: Option<&[f32]>,
+) {
+    const GROUP: usize = 16;
+    for (g, group) in pre_acts.chunks(GROUP).enumerate() {
+        // Nearly all groups have none, which this finds out with vectors.
+        let mut any = false;
+        for &pre_act in group {
+            any |= pre_act + to.slack > to.bar;
+        }
+        if !any {
+            continue;
+        }
+        for (i, &pre_act) in group.iter().enumerate() {
+            let (i, value) = (g * GROUP + i, pre_act + to.slack);
+            if value > to.bar && thresholds.is_none_or(|thresholds| value > thresholds[i]) {
+                to.latents.push((first + i) as u32);
+                to.values.push(value);
+            }
+        }
+    }
+}
+
+/// For `1 <= k <= values.len()` positive values: bits that exactly `k` values reach, or, where equal
+/// values make that impossible, the bits of the `k`-th largest; and how many values are larger.
 ///
-/// At least `k` pre-activations reach the `k`-th largest of the groups' maxima; the bar is the number
-/// before it, so that those equal to it pass.
-fn first_bar(products: &[f32], bias: &[f32], k: usize) -> f32 {
-    // Where a group holds few, its maximum tells little.
-    if k > GROUPS / 2 || products.len() < 4 * GROUPS {
-        return 0.0;
-    }
-    let mut maxima = [0.0; GROUPS];
-    group_maxima(products, bias, &mut maxima);
-    match kth_largest_bits(&maxima, k) {
-        0 => 0.0,
-        bits => f32::from_bits(bits - 1),
-    }
-}
-
-multiversion! {
-    /// `maxima[g] = max(maxima[g], products[i] + bias[i])` over all `i` with `i mod GROUPS = g`, up to the
-    /// last whole round of groups.
-    fn group_maxima(products: &[f32], bias: &[f32], maxima: &mut [f32; GROUPS]) = group_maxima_body
-}
-
+/// Bits of positive floats order as the floats do, so this is bisection over integers, and each
+/// step is a count that vectorises: for the 4k values of a selection far quicker than sorting.
 #[inline(always)]
-fn group_maxima_body<const FMA: bool>(products: &[f32], bias: &[f32], maxima: &mut [f32; GROUPS]) {
-    let (products, biases) = (products.as_chunks::<GROUPS>().0, bias.as_chunks::<GROUPS>().0);
-    for (product, bias) in products.iter().zip(biases) {
-        for g in 0..GROUPS {
-            let pre_act = product[g] + bias[g];
-            maxima[g] = if pre_act > maxima[g] { pre_act } else { maxima[g] };
-        }
-    }
-}
-
-multiversion! {
-    /// The bits of the `k`-th largest of values that are not negative, `1 <= k <= values.len()`.
-    ///
-    /// Bits of positive floats order as the floats do, so this is bisection over integers, and each
-    /// step is a count that vectorises: for the 4k values of a selection far quicker than sorting.
-    fn kth_largest_bits(values: &[f32], k: usize) -> u32 = kth_largest_bits_body
-}
-
-#[inline(always)]
-fn kth_largest_bits_body<const FMA: bool>(values: &[f32], k: usize) -> u32 {
+pub(super) fn bisect(values: &[f32], k: usize, count_from: impl Fn(&[f32], u32) -> usize) -> (u32, usize) {
     // Invariant: at least k values are >= low, fewer than k are >= high.
     let (mut low, mut high) = (u32::MAX, 0u32);
     for value in values {
@@ -215,12 +214,67 @@ fn kth_largest_bits_body<const FMA: bool>(values: &[f32], k: usize) -> u32 {
     high += 1;
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        let count: u32 = values.iter().map(|value| u32::from(value.to_bits() >= middle)).sum();
-        if count as usize >= k {
-            low = middle;
-        } else {
-            high = middle;
+        match count_from(values, middle) {
+            reach if reach == k => return (middle, count_from(values, middle + 1)),
+            reach if reach > k => low = middle,
+            _ => high = middle,
         }
     }
-    low
+    (low, count_from(values, high))
+}
+
+/// See [`bisect`].
+fn kth_largest(values: &[f32], k: usize) -> (u32, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if select_avx512::detected() {
+        // SAFETY: just detected.
+        return unsafe { select_avx512::kth_largest(values, k) };
+    }
+    bisect_in_vectors(values, k)
+}
+
+multiversion! {
+    fn bisect_in_vectors(values: &[f32], k: usize) -> (u32, usize) = bisect_body
+}
+
+#[inline(always)]
+fn bisect_body<const FMA: bool>(values: &[f32], k: usize) -> (u32, usize) {
+    bisect(values, k, count_from)
+}
+
+/// How many values have at least these bits. A loop, because the closure of an iterator would be
+/// compiled for the baseline.
+#[inline(always)]
+fn count_from(values: &[f32], least: u32) -> usize {
+    let mut count = 0u32;
+    for value in values {
+        count += u32::from(value.to_bits() >= least);
+    }
+    count as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Few different values, so that many are equal.
+        #[test]
+        fn the_largest_are_selected(steps in prop::collection::vec(-9i8..9, 1..1200), k in 0usize..40, width in 1usize..400) {
+            let pre_acts: Vec<f32> = steps.iter().map(|&step| f32::from(step)).collect();
+            let mut selected = Selected::default();
+            selected.clear(0.0);
+            for (block, pre_acts) in pre_acts.chunks(width).enumerate() {
+                selected.offer(Selection::TopK(k), block * width, pre_acts);
+            }
+            selected.finish(Selection::TopK(k));
+            let mut order: Vec<usize> = (0..pre_acts.len()).filter(|&l| pre_acts[l] > 0.0).collect();
+            order.sort_by(|&a, &b| pre_acts[b].total_cmp(&pre_acts[a]));
+            order.truncate(k);
+            order.sort_unstable();
+            prop_assert_eq!(&selected.latents, &order.iter().map(|&l| l as u32).collect::<Vec<_>>());
+            prop_assert_eq!(&selected.values, &order.iter().map(|&l| pre_acts[l]).collect::<Vec<_>>());
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! How well and how sparsely an SAE reconstructs.
 
+use super::DescriptionLength;
 use crate::Codes;
 use serde::{Deserialize, Serialize};
 
-/// Metrics of an SAE over `N` rows `x`, with reconstructions `x̂` and activations `a`.
+/// Metrics of an SAE over `N` rows `x`, with reconstructions `x̂` and activations `a`; for a transcoder `x`
+/// is what it reconstructs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// `N`
@@ -30,12 +32,14 @@ pub struct Metrics {
     pub dead_fraction: f64,
     /// Fraction of latents that fire on more than a tenth of the rows.
     pub dense_fraction: f64,
+    /// Bits that the codes of a row take, see [`DescriptionLength`].
+    pub description_length: f64,
 }
 
 /// Gathers [`Metrics`] batch by batch.
 #[derive(Debug, Clone)]
 pub struct Reconstruction {
-    d_in: usize,
+    d_out: usize,
     /// Subtracted before summing, so that nothing cancels where the mean is far from 0.
     shift: Vec<f32>,
     sum: Vec<f64>,
@@ -47,16 +51,17 @@ pub struct Reconstruction {
     /// How many rows have each number of active latents.
     l0_counts: Vec<u64>,
     firings: Vec<u64>,
+    description_length: DescriptionLength,
     n_rows: u64,
 }
 
 impl Reconstruction {
     /// Nothing gathered yet.
-    pub fn new(d_in: usize, d_sae: usize) -> Self {
+    pub fn new(d_out: usize, d_sae: usize) -> Self {
         Self {
-            d_in,
+            d_out,
             shift: Vec::new(),
-            sum: vec![0.0; d_in],
+            sum: vec![0.0; d_out],
             shifted_squares: 0.0,
             error: 0.0,
             cosine: 0.0,
@@ -64,13 +69,14 @@ impl Reconstruction {
             products: 0.0,
             l0_counts: Vec::new(),
             firings: vec![0; d_sae],
+            description_length: DescriptionLength::new(d_sae),
             n_rows: 0,
         }
     }
 
-    /// Takes note of rows `x`, their codes and reconstructions `out`; both matrices `[n_rows, d_in]`.
+    /// Takes note of rows `x`, their codes and reconstructions `out`; both matrices `[n_rows, d_out]`.
     pub fn add(&mut self, x: &[f32], codes: &Codes, out: &[f32]) {
-        for (r, (x, out)) in x.chunks_exact(self.d_in).zip(out.chunks_exact(self.d_in)).enumerate() {
+        for (r, (x, out)) in x.chunks_exact(self.d_out).zip(out.chunks_exact(self.d_out)).enumerate() {
             self.add_row(x, out);
             let l0 = codes.row(r).0.len();
             if self.l0_counts.len() <= l0 {
@@ -81,6 +87,7 @@ impl Reconstruction {
         for &latent in &codes.latents {
             self.firings[latent as usize] += 1;
         }
+        self.description_length.add(codes);
     }
 
     fn add_row(&mut self, x: &[f32], out: &[f32]) {
@@ -133,6 +140,7 @@ impl Reconstruction {
             relative_reconstruction_bias: ratio(self.out_squares, self.products, 1.0),
             dead_fraction: fraction(&|firings| firings == 0.0),
             dense_fraction: fraction(&|firings| firings > 0.1 * n),
+            description_length: self.description_length.bits_per_row(),
         })
     }
 
@@ -200,6 +208,8 @@ mod tests {
         assert_eq!((metrics.l0_median, metrics.l0_p95), (1, 3));
         assert_eq!((metrics.dead_fraction, metrics.dense_fraction), (0.25, 0.5));
         assert_eq!((metrics.l0_mean, metrics.fvu), (1.25, 0.0));
+        let h2 = |p: f64| -p * p.log2() - (1.0 - p) * (1.0 - p).log2();
+        assert!((metrics.description_length - h2(0.1) - h2(0.15)).abs() < 1e-12);
         assert!(Reconstruction::new(1, 1).finish().is_none());
     }
 }

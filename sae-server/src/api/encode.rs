@@ -28,7 +28,8 @@ pub(crate) struct Encoded {
     d_sae: usize,
     /// For each row, what fires on it.
     codes: Vec<Code>,
-    /// `Σ‖x − x̂‖² / Σ‖x − mean‖²` over the rows sent; null if they are all alike, as one row is.
+    /// `Σ‖x − x̂‖² / Σ‖x − mean‖²` over the rows sent; null if they are all alike, as one row is, and for a
+    /// transcoder, whose target is not sent.
     #[schema(required)]
     fvu: Option<f64>,
 }
@@ -66,8 +67,8 @@ pub(crate) async fn encode(
         }
         let sae = state.sae(&sae)?;
         let x = check(&body.activations, sae.d_in)?;
-        let codes = sae.encode(&x);
-        let fvu = fvu(&x, &sae.decode(&codes), sae.d_in);
+        let (codes, x_hat) = sae.reconstruct(&x);
+        let fvu = if sae.is_transcoder() { None } else { fvu(&x, &x_hat, sae.d_in) };
         let codes = (0..n_rows).map(|row| by_value(codes.row(row))).collect();
         let Sae { d_in, d_sae, .. } = *sae;
         Ok(Json(Encoded { d_in, d_sae, codes, fvu }))

@@ -1,9 +1,13 @@
 //! Encoding what is sent.
 
-use crate::fixture::{ROWS, serve_runs};
+use crate::fixture::{ROWS, sae, serve_runs};
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
+};
+use sae_core::{
+    Normalize, Rule, Sae, Target,
+    formats::saelens::{self, Origin},
 };
 use serde_json::{Value, json};
 
@@ -36,6 +40,30 @@ async fn fvu_is_about_the_mean_of_the_rows_sent() {
     assert_eq!(fvu(json!([[1, 0, 0, 0], [1, 0, 0, 0]])).await, Value::Null);
     // −1 is not encoded: an error of 1 over a variance of 2·2².
     assert_eq!(fvu(json!([[-1, 0, 0, 0], [3, 0, 0, 0]])).await, 0.125);
+}
+
+#[tokio::test]
+async fn saes_of_every_kind_encode() {
+    let (client, folder) = serve_runs();
+    let transcoder = Target::Companion { w_skip: Some(vec![0.0; 4 * 4]) };
+    // Twice what the gate sees, less 1.
+    let gated = Rule::Gated { r_mag: vec![2f32.ln(); 6], b_mag: vec![-1.0; 6] };
+    // The second row's mean is 3 and its deviation 2: it is encoded as 1.5, −0.5, −0.5, −0.5.
+    for (kind, architecture, value) in [
+        (Sae { target: transcoder, ..sae() }, "skip_transcoder", 6.0),
+        (Sae { rule: gated, ..sae() }, "gated", 11.0),
+        (Sae { normalize: Normalize::LayerNorm, ..sae() }, "standard", 1.5),
+    ] {
+        saelens::write(&folder.path().join("trained/sae"), &kind, &Origin::default()).unwrap();
+        let run = client.json("/api/v1/saes/trained").await;
+        assert_eq!(run["architecture"], architecture);
+        let answer =
+            client.post("/api/v1/saes/trained/encode", body(json!([[1, 0, 0, 0], [6, 2, 2, 2]]))).await;
+        let answer = answer.json();
+        let found = answer["codes"][1]["values"][0].as_f64().unwrap();
+        assert!((found - value).abs() < 1e-4, "{architecture}: {answer}");
+        assert_eq!(answer["fvu"].is_null(), kind.is_transcoder());
+    }
 }
 
 #[tokio::test]

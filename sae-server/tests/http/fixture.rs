@@ -58,16 +58,10 @@ pub(crate) fn sae() -> Sae {
     let unit = |input: usize| (0..4).map(move |i| if i == input { 1.0 } else { 0.0 });
     let copies = (0..4).flat_map(unit);
     let zeros = [0.0; 4];
-    Sae {
-        d_in: 4,
-        d_sae: 6,
-        rule: Rule::Standard,
-        apply_b_dec_to_input: false,
-        w_enc: copies.clone().chain(zeros).chain(unit(0)).collect(),
-        b_enc: vec![0.0, 0.0, 0.0, 0.0, -1.0, -2.0],
-        w_dec: copies.chain(zeros).chain(zeros).collect(),
-        b_dec: vec![0.0; 4],
-    }
+    let w_enc = copies.clone().chain(zeros).chain(unit(0)).collect();
+    let b_enc = vec![0.0, 0.0, 0.0, 0.0, -1.0, -2.0];
+    let w_dec = copies.chain(zeros).chain(zeros).collect();
+    Sae { apply_b_dec_to_input: false, ..Sae::new(Rule::Standard, w_enc, b_enc, w_dec, vec![0.0; 4]) }
 }
 
 /// Builds the index of the rows above, without the columns that `leave_out` names.
@@ -87,7 +81,7 @@ pub(crate) fn build_index(run: &Path, leave_out: &[&str]) {
     let options = IndexOptions { model_name: Some("gpt2".into()), ..IndexOptions::default() };
     let sae = sae();
     let mut builder = IndexBuilder::create(&run.join("index"), &sae, &others.schema(), options).unwrap();
-    builder.push(&DumpBatch { first_row: 0, activations: ROWS.concat(), others }).unwrap();
+    builder.push(&DumpBatch { first_row: 0, activations: ROWS.concat(), companion: vec![], others }).unwrap();
     builder.finish().unwrap();
 }
 

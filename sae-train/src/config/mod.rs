@@ -1,44 +1,18 @@
 //! What a run is told: defaults, then a TOML file, then `section.key=value`, resolved once.
 //!
-//! `defaults.toml` is both the documentation and the source of every default. The variant adds its
-//! own keys to `[variant]`.
+//! `defaults.toml` is both the documentation and the source of every default. The variant, the
+//! optimizer and the schedule add their own keys to `[variant]`, `[optim]` and `[schedule]`.
 
 mod merge;
+mod sections;
 
-use crate::{Result, TrainError, variants};
-use serde::Deserialize;
+pub use sections::{Auto, AutoWord, Columns, Data, Log, Optim, Precision, Shared, Size, Train};
+
+use crate::{Result, TrainError, optimizers, schedules, variants};
 use std::path::Path;
-use toml_edit::DocumentMut;
+use toml_edit::{DocumentMut, Table};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-
-/// A number, or `"auto"` for the one that follows from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Auto<T> {
-    /// As given.
-    Value(T),
-    /// To be derived.
-    Auto(AutoWord),
-}
-
-/// The word `auto`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AutoWord {
-    /// `"auto"`
-    Auto,
-}
-
-impl<T> Auto<T> {
-    /// The value, or what it is derived as.
-    pub fn or_else(self, derive: impl FnOnce() -> T) -> T {
-        match self {
-            Self::Value(value) => value,
-            Self::Auto(_) => derive(),
-        }
-    }
-}
 
 /// A configuration; see `defaults.toml` or `sae train --print-config` for the meaning of each key.
 #[derive(Debug, Clone)]
@@ -48,70 +22,6 @@ pub struct Config {
     /// The variant with its own keys.
     pub variant: variants::VariantConfig,
     document: DocumentMut,
-}
-
-/// The sections that all variants share.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Shared {
-    pub data: Data,
-    pub sae: Size,
-    pub optim: Optim,
-    pub schedule: Schedule,
-    pub train: Train,
-    pub log: Log,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Data {
-    pub activation_column: String,
-    pub skip_bad_rows: bool,
-    pub eval_fraction: f64,
-    pub eval_seed: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Size {
-    pub d_sae: Auto<usize>,
-    pub expansion: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Optim {
-    pub lr: Auto<f64>,
-    pub beta1: f64,
-    pub beta2: f64,
-    pub eps: f64,
-    pub clip: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Schedule {
-    pub warmup: f64,
-    pub decay: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Train {
-    pub batch_size: usize,
-    pub rows: Auto<u64>,
-    pub seed: u64,
-    pub threads: Auto<usize>,
-    pub dead_after: Auto<u64>,
-    pub shuffle_memory: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[allow(missing_docs, reason = "defaults.toml documents every key")]
-pub struct Log {
-    pub every: u64,
-    pub checkpoint_every: Auto<u64>,
-    pub checkpoints_kept: usize,
 }
 
 impl Config {
@@ -126,12 +36,14 @@ impl Config {
             None => DocumentMut::new(),
         };
         let sets: Vec<DocumentMut> = sets.iter().map(|set| merge::parse_set(set)).collect::<Result<_>>()?;
-        let name = sets
-            .iter()
-            .rev()
-            .chain([&given])
-            .find_map(|document| document.get("variant")?.get("name")?.as_str().map(str::to_owned));
-        let mut document = defaults(name.as_deref())?;
+        let named = |section: &str| {
+            let given = sets.iter().rev().chain([&given]);
+            given
+                .filter_map(|document| document.get(section)?.get("name")?.as_str())
+                .next()
+                .map(str::to_owned)
+        };
+        let mut document = defaults(named)?;
         let source = file.map_or_else(String::new, |path| path.display().to_string());
         merge::merge(&mut document, &given, &source)?;
         for set in &sets {
@@ -152,12 +64,42 @@ impl Config {
     fn from_document(document: DocumentMut) -> Result<Self> {
         let shared: Shared = toml_edit::de::from_document(document.clone())
             .map_err(|error| TrainError::Config(format!("configuration: {error}")))?;
-        let variant =
-            document.get("variant").and_then(toml_edit::Item::as_table).cloned().unwrap_or_default();
-        let variant = variants::read_config(&variant)?;
+        let variant = variants::read_config(&section(&document, "variant"))?;
         let config = Self { shared, variant, document };
-        config.check()?;
+        config.shared.check()?;
+        config.optimizer()?;
+        config.schedule()?;
         Ok(config)
+    }
+
+    /// The optimizer, which has seen nothing yet.
+    ///
+    /// # Errors
+    /// If its settings are out of range.
+    pub fn optimizer(&self) -> Result<Box<dyn optimizers::Optimizer>> {
+        optimizers::build(&section(&self.document, "optim"))
+    }
+
+    /// The course of the learning rate.
+    ///
+    /// # Errors
+    /// If its settings are out of range.
+    pub fn schedule(&self) -> Result<Box<dyn schedules::Schedule>> {
+        schedules::build(&section(&self.document, "schedule"))
+    }
+
+    /// The largest learning rate of a run with so many latents.
+    ///
+    /// # Errors
+    /// If the optimizer's settings are out of range.
+    pub fn peak_lr(&self, d_sae: usize) -> Result<f64> {
+        let usual = self.optimizer()?.usual_lr();
+        Ok(self.shared.optim.lr.or_else(|| usual / (d_sae as f64 / 16384.0).sqrt()))
+    }
+
+    /// The name of the variant.
+    pub fn variant_name(&self) -> &str {
+        self.document.get("variant").and_then(|section| section.get("name")?.as_str()).unwrap_or_default()
     }
 
     /// Replaces a derived value by what it came to.
@@ -173,7 +115,7 @@ impl Config {
 
     /// Where the run comes from, below the configuration.
     pub(crate) fn set_provenance(&mut self, pairs: &[(&str, String)]) {
-        let mut table = toml_edit::Table::new();
+        let mut table = Table::new();
         for (key, value) in pairs {
             table[key] = toml_edit::value(value);
         }
@@ -190,48 +132,29 @@ impl Config {
     pub fn to_toml(&self) -> String {
         self.document.to_string()
     }
-
-    fn check(&self) -> Result<()> {
-        let Shared { data, sae, optim, schedule, train, log } = &self.shared;
-        let fraction = |value: f64| (0.0..1.0).contains(&value);
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        let rules = [
-            (fraction(data.eval_fraction), "data.eval_fraction", "at least 0 and below 1"),
-            (sae.expansion > 0, "sae.expansion", "at least 1"),
-            (sae.d_sae.or_else(|| 1) > 0, "sae.d_sae", "at least 1"),
-            (positive(optim.lr.or_else(|| 1.0)), "optim.lr", "above 0"),
-            (fraction(optim.beta1), "optim.beta1", "at least 0 and below 1"),
-            (fraction(optim.beta2), "optim.beta2", "at least 0 and below 1"),
-            (positive(optim.eps), "optim.eps", "above 0"),
-            (positive(optim.clip), "optim.clip", "above 0"),
-            (fraction(schedule.warmup), "schedule.warmup", "at least 0 and below 1"),
-            (fraction(schedule.decay), "schedule.decay", "at least 0 and below 1"),
-            (schedule.warmup + schedule.decay <= 1.0, "schedule.warmup + schedule.decay", "at most 1"),
-            ((1..=1 << 20).contains(&train.batch_size), "train.batch_size", "between 1 and 1048576"),
-            (train.rows.or_else(|| 1) > 0, "train.rows", "at least 1"),
-            (train.threads.or_else(|| 1) > 0, "train.threads", "at least 1"),
-            (train.dead_after.or_else(|| 1) > 0, "train.dead_after", "at least 1"),
-            (train.shuffle_memory > 0, "train.shuffle_memory", "at least 1"),
-            (log.every > 0, "log.every", "at least 1"),
-            (log.checkpoint_every.or_else(|| 1) > 0, "log.checkpoint_every", "at least 1"),
-            (log.checkpoints_kept > 0, "log.checkpoints_kept", "at least 1"),
-        ];
-        match rules.iter().find(|(kept, ..)| !kept) {
-            Some((_, key, rule)) => Err(TrainError::Config(format!("configuration: {key} must be {rule}"))),
-            None => Ok(()),
-        }
-    }
 }
 
-fn defaults(variant: Option<&str>) -> Result<DocumentMut> {
+fn section(document: &DocumentMut, name: &str) -> Table {
+    document.get(name).and_then(|item| item.as_table()).cloned().unwrap_or_default()
+}
+
+/// The keys of a kind, by its name.
+type KeysOf = fn(&str) -> Result<&'static str>;
+
+/// The defaults, with the keys of those kinds that were `named` for a section.
+fn defaults(named: impl Fn(&str) -> Option<String>) -> Result<DocumentMut> {
     let mut document: DocumentMut = DEFAULTS.parse().expect("the defaults are TOML");
-    let name = document["variant"]["name"].as_str().expect("the defaults name a variant").to_owned();
-    let own = variants::defaults(variant.unwrap_or(&name))?;
-    let own: DocumentMut = own.parse().expect("a variant's defaults are TOML");
-    let table = document["variant"].as_table_mut().expect("[variant] is a table");
-    for (key, item) in own.iter() {
-        let (formatted, _) = own.get_key_value(key).expect("it is being iterated");
-        table.insert_formatted(formatted, item.clone());
+    let kinds: [(&str, KeysOf); 3] =
+        [("variant", variants::defaults), ("optim", optimizers::defaults), ("schedule", schedules::defaults)];
+    for (section, keys_of) in kinds {
+        let name = document[section]["name"].as_str().expect("the defaults name a kind").to_owned();
+        let own = keys_of(named(section).as_deref().unwrap_or(&name))?;
+        let own: DocumentMut = own.parse().expect("defaults of a kind are TOML");
+        let table = document[section].as_table_mut().expect("a section is a table");
+        for (key, item) in own.iter() {
+            let (formatted, _) = own.get_key_value(key).expect("it is being iterated");
+            table.insert_formatted(formatted, item.clone());
+        }
     }
     Ok(document)
 }
@@ -268,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_brings_its_own_keys() {
+        let text = load(&["schedule.name=cosine", "optim.name=lion"]).unwrap().to_toml();
+        assert!(text.contains("\nfinal_fraction = 0.0\n") && !text.contains("\ndecay = "), "{text}");
+        assert!(text.contains("\nbeta2 = 0.99\n") && !text.contains("\neps = "), "{text}");
+        let lr = |sets: &[&str]| load(sets).unwrap().peak_lr(4096).unwrap();
+        assert_eq!(lr(&[]), 4e-4);
+        assert_eq!(lr(&["optim.name=signum_schedule_free"]), 1e-2);
+        assert_eq!(lr(&["optim.lr=0.3"]), 0.3);
+    }
+
+    #[test]
     fn errors_say_what_would_be_right() {
         let message = |set: &str| load(&[set]).unwrap_err().to_string();
         assert!(message("train.batchsize=4").contains("did you mean train.batch_size"));
@@ -277,5 +211,7 @@ mod tests {
         assert!(message("train.batch_size=0").contains("between 1 and"));
         assert!(message("train.batch_size").contains("section.key=value"));
         assert!(message("variant.k=0").contains("variant.k"));
+        assert!(message("schedule.warmpu=0.1").contains("did you mean schedule.warmup"));
+        assert!(message("schedule.warmup=1").contains("schedule.warmup must be"));
     }
 }

@@ -5,72 +5,59 @@
 //! loss = mean ‖x − x̂‖² + aux_coefficient · aux        aux: see losses::aux_k
 //! ```
 //!
-//! `b_dec` is one vector, subtracted and added; sparsity is by construction.
+//! `b_dec` is one vector, subtracted and added; sparsity is by construction. With `multi_topk` the loss has
+//! a term more, an eighth of the error of the `4k` largest, which keeps the SAE useful at other `k`.
 
-use super::{Forward, Step, Variant};
-use crate::{Result, TrainError, config::Auto, losses, ops};
-use sae_core::Rule;
+use super::{
+    Forward, Sizes, Step, Variant,
+    parts::{AnnealedK, Aux},
+};
+use crate::{Result, params::Params, state::State};
+use sae_core::{Rule, kernels::Keep};
 use serde::Deserialize;
-use std::sync::Arc;
 
-pub(super) const DEFAULTS: &str = include_str!("topk.toml");
+/// The weight of the multi-TopK term (Gao et al. 2024, A.4).
+const MULTI: f64 = 1.0 / 8.0;
 
 /// The variant's keys of `[variant]`; see `topk.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(super) struct TopK {
-    k: usize,
-    k_aux: Auto<usize>,
-    aux_coefficient: f64,
+    #[serde(flatten)]
+    k: AnnealedK,
+    multi_topk: bool,
+    #[serde(flatten)]
+    aux: Aux,
 }
 
 impl Variant for TopK {
-    fn rule(&self) -> Rule {
-        Rule::TopK { k: self.k }
+    fn check(&self) -> Result<()> {
+        self.k.check()?;
+        self.aux.check()
     }
 
-    fn check(&self, d_sae: usize) -> Result<()> {
-        let wrong = |problem: String| Err(TrainError::Config(format!("configuration: {problem}")));
-        if self.k == 0 || self.k > d_sae {
-            let most = if d_sae == usize::MAX { "the number of latents".into() } else { d_sae.to_string() };
-            return wrong(format!("variant.k must be between 1 and {most}, found {}", self.k));
-        }
-        if !(self.aux_coefficient >= 0.0 && self.aux_coefficient.is_finite()) {
-            return wrong(format!(
-                "variant.aux_coefficient must be at least 0, found {}",
-                self.aux_coefficient
-            ));
-        }
-        Ok(())
+    fn fit(&self, sizes: &Sizes) -> Result<()> {
+        self.k.fit(sizes)
     }
 
-    fn resolved(&self, d_in: usize) -> Vec<(&'static str, toml_edit::Value)> {
-        vec![("k_aux", (self.k_aux(d_in) as i64).into())]
+    fn resolved(&self, sizes: &Sizes) -> Vec<(&'static str, toml_edit::Value)> {
+        vec![self.aux.resolved(sizes)]
     }
 
     fn forward(&self, step: &Step<'_>) -> Forward {
-        let params = step.params;
-        let rule = Arc::new(self.rule());
-        let codes = ops::encode(
-            step.x.clone(),
-            params.b_dec.clone(),
-            params.w_enc.clone(),
-            params.b_enc.clone(),
-            rule,
-        );
-        let reconstruction = ops::decode(&codes, params.w_dec.clone(), params.b_dec.clone());
-        let mut terms =
-            vec![("reconstruction", losses::reconstruction(step.x.clone(), reconstruction.clone()))];
-        if !step.dead.is_empty() && self.aux_coefficient > 0.0 {
-            let residual = step.x.clone() - reconstruction.detach();
-            let aux = losses::aux_k(step, residual, self.k_aux(step.d_in()));
-            terms.push(("aux", aux * self.aux_coefficient));
-        }
-        Forward { support: codes.support, terms }
+        let k = self.k.at(step);
+        let (codes, multi) = if self.multi_topk {
+            let all = step.encode(Keep::TopK((4 * k).min(step.d_sae())));
+            let multi = step.errors(step.decode(&all)).mean() * MULTI;
+            (all.largest_of_rows(k), Some(("multi_topk", multi)))
+        } else {
+            (step.encode(Keep::TopK(k)), None)
+        };
+        let reconstruction = step.decode(&codes);
+        let aux = self.aux.term(step, || step.x.clone() - reconstruction.clone(), step.dead);
+        Forward::reconstructing(&codes, step.errors(reconstruction)).and(multi).and(aux)
     }
-}
 
-impl TopK {
-    fn k_aux(&self, d_in: usize) -> usize {
-        self.k_aux.or_else(|| (d_in / 2).max(1))
+    fn rule(&self, _: &Params, _: &State) -> Rule {
+        Rule::TopK { k: self.k.k }
     }
 }

@@ -1,8 +1,8 @@
 //! What goes wrong, what is said then, and that nothing is left behind.
 
-use super::{Dump, Noise, sae};
+use super::{D_COMPANION, Dump, Noise, sae};
 use crate::{
-    Result, Rule, Sae,
+    Result, Rule, Sae, Target,
     index::{Index, IndexBuilder, IndexOptions, postings::BatchSizes},
 };
 use arrow::{
@@ -239,7 +239,9 @@ fn a_document_that_comes_back() {
 
 #[test]
 fn batches_that_do_not_fit() {
-    let (sae, dump) = example();
+    let (mut sae, dump) = example();
+    sae = Sae { target: Target::Companion { w_skip: None }, ..sae };
+    (sae.d_out, sae.b_dec, sae.w_dec) = (D_COMPANION, vec![0.0; D_COMPANION], vec![0.0; 20 * D_COMPANION]);
     let dir = tempfile::tempdir().unwrap();
     let schema = dump.schema();
     let mut builder =
@@ -252,6 +254,9 @@ fn batches_that_do_not_fit() {
     let mut batch = dump.batch(9..12);
     batch.others = batch.others.project(&[0, 1]).unwrap();
     assert_says(&message(builder.push(&batch)), &["row 9", "author", "found (pos: Int32, doc_id: Int64)"]);
+    let mut batch = dump.batch(9..12);
+    batch.companion.clear();
+    assert_says(&message(builder.push(&batch)), &["row 9", "target of width 4", "0 numbers for 3 rows"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod agrees_with_naive;
 mod failures;
 
 use super::{IndexBuilder, IndexOptions, Meta, postings::BatchSizes};
-use crate::{Result, Rule, Sae, dump::DumpBatch};
+use crate::{Result, Rule, Sae, Target, dump::DumpBatch};
 use arrow::{
     array::{
         ArrayRef, BooleanArray, FixedSizeListArray, Float64Array, Int32Array, Int64Array, RecordBatch,
@@ -29,26 +29,38 @@ impl Noise {
     }
 }
 
+/// Width of the companions of a dump, which transcoders reconstruct.
+const D_COMPANION: usize = 4;
+
 fn sae(noise: &mut Noise, d_in: usize, d_sae: usize) -> Sae {
-    let rule = match noise.below(3) {
+    let rule = match noise.below(4) {
         0 => Rule::Standard,
         1 => Rule::TopK { k: 1 + noise.below(d_sae as u64) as usize },
-        _ => Rule::JumpRelu { threshold: noise.numbers(d_sae).iter().map(|x| x.abs()).collect() },
+        2 => Rule::JumpRelu { threshold: noise.numbers(d_sae).iter().map(|x| x.abs()).collect() },
+        // exp(0) is exact.
+        _ => Rule::Gated { r_mag: vec![0.0; d_sae], b_mag: noise.numbers(d_sae) },
+    };
+    let (target, d_out) = match noise.below(4) {
+        0 => (Target::Companion { w_skip: None }, D_COMPANION),
+        1 => (Target::Companion { w_skip: Some(noise.numbers(D_COMPANION * d_in)) }, D_COMPANION),
+        _ => (Target::Input, d_in),
     };
     Sae {
-        d_in,
-        d_sae,
-        rule,
-        apply_b_dec_to_input: noise.below(2) == 0,
-        w_enc: noise.numbers(d_sae * d_in),
-        b_enc: noise.numbers(d_sae).iter().map(|b| b - 2.0).collect(),
-        w_dec: noise.numbers(d_sae * d_in),
-        b_dec: noise.numbers(d_in),
+        apply_b_dec_to_input: target == Target::Input && noise.below(2) == 0,
+        target,
+        ..Sae::new(
+            rule,
+            noise.numbers(d_sae * d_in),
+            noise.numbers(d_sae).iter().map(|b| b - 2.0).collect(),
+            noise.numbers(d_sae * d_out),
+            noise.numbers(d_out),
+        )
     }
 }
 
 struct Dump {
     activations: Vec<f32>,
+    companion: Vec<f32>,
     d_in: usize,
     doc_ids: Vec<i64>,
     tokens: Vec<Option<String>>,
@@ -98,7 +110,14 @@ impl Dump {
         let others = RecordBatch::try_from_iter_with_nullable(
             columns.into_iter().map(|(name, column)| (name, column, true)),
         );
-        Self { activations: noise.numbers(n_rows * d_in), d_in, doc_ids, tokens, others: others.unwrap() }
+        Self {
+            activations: noise.numbers(n_rows * d_in),
+            companion: noise.numbers(n_rows * D_COMPANION),
+            d_in,
+            doc_ids,
+            tokens,
+            others: others.unwrap(),
+        }
     }
 
     fn n_rows(&self) -> usize {
@@ -121,6 +140,7 @@ impl Dump {
         DumpBatch {
             first_row: rows.start as u64,
             activations: self.activations[rows.start * self.d_in..rows.end * self.d_in].to_vec(),
+            companion: self.companion[rows.start * D_COMPANION..rows.end * D_COMPANION].to_vec(),
             others: RecordBatch::try_new_with_options(others.schema(), others.columns().to_vec(), &options)
                 .unwrap(),
         }

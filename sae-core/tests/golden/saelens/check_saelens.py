@@ -89,8 +89,9 @@ def main() -> int:
     if x.shape[1] != sae.cfg.d_in:
         fail(f"{args.dump or args.compare}: expected rows of {sae.cfg.d_in}, the width of the SAE, found {x.shape[1]}")
     with torch.inference_mode():
+        # Not decode(acts): a skip transcoder adds to it what it gets of x directly.
         acts = sae.encode(x)
-        found = {"x": x, "acts": acts, "recon": sae.decode(acts)}
+        found = {"x": x, "acts": acts, "recon": sae(x)}
 
     if args.out:
         versions = {name: version(name) for name in ("sae-lens", "torch", "safetensors")}

@@ -1,10 +1,10 @@
-//! The optimizer's step on tensors, in place where they lie in main memory.
+//! What optimizers do to weights, in place where they lie in main memory.
 
 use super::host::{OnHost, update};
 use burn::backend::{
     Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, tensor::FloatTensor,
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use sae_core::kernels::{self, AdamStep};
 
 #[cfg(feature = "ndarray")]
@@ -13,7 +13,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 #[cfg(feature = "wgpu")]
 use burn::backend::cubecl::CubeBackend;
 
-/// Adam's running means of a parameter's gradient and of its square.
+/// Adam's running means of a weight's gradient and of its square.
 #[derive(Debug, Clone)]
 pub struct Moments<const D: usize> {
     /// Mean of gradients.
@@ -22,16 +22,16 @@ pub struct Moments<const D: usize> {
     pub v: Tensor<D>,
 }
 
-/// One step of Adam; with `unit_rows` each row of the parameter is then scaled to unit length.
+/// One step of Adam; each `unit_rows` values of the weight, a row, are then scaled to unit length.
 /// See [`AdamStep`].
 pub fn adam<const D: usize>(
     param: Tensor<D>,
     moments: Moments<D>,
     grad: Tensor<D>,
     step: AdamStep,
-    unit_rows: bool,
+    unit_rows: Option<usize>,
 ) -> (Tensor<D>, Moments<D>) {
-    let row = if unit_rows { param.dims()[D - 1] } else { 0 };
+    let row = unit_rows.unwrap_or(0);
     let (m, v) = (moments.m.into_dispatch(), moments.v.into_dispatch());
     let (param, m, v) =
         <Dispatch as OptimizerOps>::adam(param.into_dispatch(), m, v, grad.into_dispatch(), step, row);
@@ -42,6 +42,18 @@ pub fn adam<const D: usize>(
 /// Takes from each row of `grad` its part along the same row of `w`, whose rows have unit length.
 pub fn project_out_rows(grad: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as OptimizerOps>::project_out(grad.into_dispatch(), w.into_dispatch()))
+}
+
+/// Scales each `row` values of a matrix, given row by row, to unit length; a row of zeros stays one.
+pub fn normalize_rows(matrix: Tensor<1>, row: usize) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as OptimizerOps>::normalize(matrix.into_dispatch(), row))
+}
+
+/// Sets some rows of a matrix, given row by row, to zero.
+pub fn zero_rows(matrix: &mut Tensor<1>, rows: &[u32], width: usize) {
+    let mut values = crate::params::to_vec(matrix);
+    rows.iter().for_each(|&row| values[row as usize * width..][..width].fill(0.0));
+    *matrix = Tensor::from_data(TensorData::new(values, matrix.dims()), &matrix.device());
 }
 
 /// `Σ a²` in f64.
@@ -80,6 +92,11 @@ pub(super) trait OptimizerOps: Backend {
         let d = w.shape()[1];
         let w = OnHost::new::<Self>(w);
         update::<Self>(grad, |grad| kernels::project_out_rows(grad, &w, d))
+    }
+
+    /// See [`normalize_rows`].
+    fn normalize(matrix: FloatTensor<Self>, row: usize) -> FloatTensor<Self> {
+        update::<Self>(matrix, |matrix| kernels::normalize_rows(matrix, row))
     }
 
     /// The sum of squares as a tensor of one value.

@@ -1,16 +1,17 @@
-//! Reading a dump beside its bound, the bare Parquet reader, which decodes the same columns and
-//! converts nothing.
+//! Reading a dump beside its bounds: the bytes of its file, and the bare Parquet reader, which decodes
+//! the same columns and converts nothing.
 //!
-//! `cargo bench -p sae-core --bench dump_read`; throughput counts the activations as f32.
+//! `cargo bench --workspace --bench dump`; throughput counts rows and, as f32, their activations.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sae_core::dump::{Columns, Dtype, Dump, DumpInfo, DumpOptions, DumpWriter, DumpWriterOptions};
 
 const D_IN: usize = 384;
-const ROWS: usize = 65_536;
+/// Two row groups.
+const ROWS: usize = 131_072;
 
-fn dump_read(c: &mut Criterion) {
+fn dump(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut state = 88172645463325252u64;
     let activations: Vec<f32> = std::iter::repeat_with(|| {
@@ -21,7 +22,9 @@ fn dump_read(c: &mut Criterion) {
     })
     .take(ROWS * D_IN)
     .collect();
-    for (dtype, compress) in [(Dtype::F16, false), (Dtype::F16, true), (Dtype::F32, false)] {
+    for (dtype, compress) in
+        [(Dtype::F16, false), (Dtype::F16, true), (Dtype::F32, false), (Dtype::F32, true)]
+    {
         let name = format!("{dtype:?}{}", if compress { " zstd" } else { "" });
         let path = dir.path().join(&name);
         let options = DumpWriterOptions { dtype, compress, ..Default::default() };
@@ -31,8 +34,12 @@ fn dump_read(c: &mut Criterion) {
         writer.finish().expect("room on disk");
         let dump = Dump::open(path.to_str().expect("UTF-8"), &DumpOptions::default()).expect("a sound dump");
 
-        let mut group = c.benchmark_group(format!("dump_read/{name}"));
-        group.throughput(Throughput::Bytes((ROWS * D_IN * 4) as u64)).sample_size(20);
+        let mut group = c.benchmark_group(format!("dump/{name}"));
+        let (elements, bytes) = (ROWS as u64, (ROWS * D_IN * 4) as u64);
+        group.throughput(Throughput::ElementsAndBytes { elements, bytes }).sample_size(20);
+        group.bench_function("bound: bytes", |b| {
+            b.iter(|| fs_err::read(&dump.files()[0].path).expect("just written").len());
+        });
         group.bench_function("bound: parquet", |b| {
             b.iter(|| {
                 let file = fs_err::File::open(&dump.files()[0].path).expect("just written").into_parts().0;
@@ -50,5 +57,5 @@ fn dump_read(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, dump_read);
+criterion_group!(benches, dump);
 criterion_main!(benches);

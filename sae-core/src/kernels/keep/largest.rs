@@ -1,0 +1,38 @@
+//! The largest pre-activations of each row whatever their sign (Makhzani & Frey 2013, *k-Sparse
+//! Autoencoders*, arXiv 1312.5663).
+
+use super::{Codes, Encoder, Selection, encode as encode_rows};
+use crate::kernels::dot;
+
+/// The `k` largest pre-activations of each row.
+///
+/// A row nearly always has `k` positive ones. Where it has fewer, all pre-activations of that row are
+/// computed.
+pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], k: usize) -> Codes {
+    let (d_in, k) = (w_enc.len() / b_enc.len(), k.min(b_enc.len()));
+    let positive = encode_rows(&Encoder { w_enc, b_enc, selection: Selection::TopK(k) }, x);
+    if positive.nnz() == k * positive.n_rows() {
+        return positive;
+    }
+    let mut codes = Codes::default();
+    for (r, x) in x.chunks_exact(d_in).enumerate() {
+        let (latents, values) = positive.row(r);
+        if latents.len() == k {
+            codes.push_row(latents, values);
+        } else {
+            let (latents, values) = largest_of_row(w_enc, b_enc, x, k);
+            codes.push_row(&latents, &values);
+        }
+    }
+    codes
+}
+
+fn largest_of_row(w_enc: &[f32], b_enc: &[f32], x: &[f32], k: usize) -> (Vec<u32>, Vec<f32>) {
+    let pre_acts: Vec<f32> = w_enc.chunks_exact(x.len()).zip(b_enc).map(|(w, b)| dot(w, x) + b).collect();
+    let mut order: Vec<u32> = (0..b_enc.len() as u32).collect();
+    order.sort_by(|&a, &b| pre_acts[b as usize].total_cmp(&pre_acts[a as usize]).then(a.cmp(&b)));
+    order.truncate(k);
+    order.sort_unstable();
+    let values = order.iter().map(|&latent| pre_acts[latent as usize]).collect();
+    (order, values)
+}
