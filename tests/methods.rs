@@ -66,6 +66,31 @@ fn from_a_dump_to_an_index() {
     }
 }
 
+/// What training saw of the input is undone, or recorded, so that the saved SAE does on the dump's rows what
+/// training said of its own.
+#[test]
+fn every_normalisation_is_folded_or_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("dump");
+    write_all_columns(&data);
+    for normalize in ["none", "unit_mean_square", "sqrt_d", "layer_norm"] {
+        let run = folder.path().join(normalize);
+        let mut train = sae(&["train", "--data", text(&data), "--out", text(&run)]);
+        for set in settings("topk") {
+            train.args(["--set", &set]);
+        }
+        train.args(["--set", &format!("data.normalize={normalize}")]).assert().success();
+        let trained = sae_core::run::RunDir::new(&run).read_events().unwrap().last().unwrap().fvu;
+        let output = sae(&["eval", text(&run), "--data", text(&data), "--all", "--json"]).output().unwrap();
+        let measured = serde_json::from_slice::<Value>(&output.stdout).unwrap()["fvu"].as_f64().unwrap();
+        // The last event is a mean over steps, and layer norm weighs rows otherwise.
+        assert!((0.5..1.5).contains(&(measured / trained)), "{normalize}: {measured}, in training {trained}");
+        let config = fs_err::read_to_string(run.join("sae/cfg.json")).unwrap();
+        let recorded = if normalize == "layer_norm" { "layer_norm" } else { "none" };
+        assert!(config.contains(&format!("\"normalize_activations\": \"{recorded}\"")), "{config}");
+    }
+}
+
 /// `sae-core/tests/saelens_agrees.rs` compares what lies there with SAELens.
 #[test]
 fn an_export_of_every_method_was_held_against_saelens() {

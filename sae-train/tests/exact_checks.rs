@@ -229,3 +229,36 @@ fn bf16_candidates_train_as_f32_does() {
         }
     }
 }
+
+#[test]
+fn a_gated_sae_is_exported_as_gated_or_as_the_jumprelu_of_the_same_codes() {
+    let saes = ["gated", "jumprelu"].map(|export| {
+        let method = Method::new("gated", &[&format!("variant.export={export}")], 40);
+        let mut trainer = method.fresh();
+        train(&mut trainer, method.steps, 3e-3, |step| method.batch(step));
+        trainer.sae()
+    });
+    assert_eq!(saes.each_ref().map(|sae| sae.rule.name()), ["gated", "jumprelu"]);
+    let x = support::features(D_IN, 90);
+    let [gated, jumprelu] = saes.map(|sae| sae.encode(&x));
+    assert_eq!(gated.latents, jumprelu.latents);
+    for (a, b) in gated.values.iter().zip(&jumprelu.values) {
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}
+
+/// Prefixes drawn in each step follow from the seed, and teach as fixed ones do.
+#[test]
+fn prefixes_may_be_drawn() {
+    let run = |sampled: &str| {
+        let method = Method::new("matryoshka", &["variant.k=4", sampled], 60);
+        let mut trainer = method.fresh();
+        train(&mut trainer, method.steps, 3e-3, |step| method.batch(step));
+        (trainer.take_window().error(), to_vec(&trainer.params().w_dec))
+    };
+    let ((drawn, weights), (again, same)) = (run("variant.sampled=5"), run("variant.sampled=5"));
+    let (fixed, other) = run("variant.sampled=0");
+    assert_eq!((drawn, &weights), (again, &same));
+    assert_ne!(weights, other);
+    assert!((drawn / fixed - 1.0).abs() < 0.3, "{drawn} and {fixed}");
+}
