@@ -79,7 +79,7 @@ fn any_place_can_be_gone_to() {
 }
 
 #[test]
-fn the_order_follows_from_the_seed_and_is_uniform() {
+fn the_order_follows_from_the_seed() {
     let folder = tempfile::tempdir().unwrap();
     let dump = dump(folder.path(), None);
     for memory in [ONE_BUCKET, MANY_BUCKETS] {
