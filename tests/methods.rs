@@ -7,7 +7,7 @@ mod support;
 use sae_train::{Config, variants};
 use serde_json::Value;
 use std::path::Path;
-use support::{lists, rows, sae, text, write_dump, write_parquet};
+use support::{lists, lists_of, rows, sae, text, write_dump, write_parquet};
 
 /// A dump with two activation columns, a gradient and a target.
 fn write_all_columns(dir: &Path) {
@@ -128,6 +128,16 @@ fn what_does_not_fit_is_refused_before_any_work() {
     refused(&plain, &[&name("crosscoder")], &["variant.name", "data.activation_column", plain_text]);
     refused(&plain, &["variant.k=999", "sae.d_sae=48"], &["variant.k", "48", "999", plain_text]);
     refused(&plain, &["variant.k_start=99", "sae.d_sae=48"], &["variant.k_start", "48", "99"]);
+    for width in [9, 20] {
+        let odd = folder.path().join(format!("gradients{width}"));
+        fs_err::create_dir(&odd).unwrap();
+        let columns =
+            [("activation", lists(rows(100))), ("gradient", lists_of(width, vec![0.5; 100 * width]))];
+        write_parquet(&odd.join("0.parquet"), &columns);
+        let sets = [&*name("gradient_topk"), "data.activation_column=activation"];
+        let widths = format!("`gradient` has width {width}, `activation` has width 16");
+        refused(&odd, &sets, &[text(&odd), "gradient_topk", &widths, "data.gradient_column"]);
+    }
     let matryoshka = name("matryoshka");
     refused(
         &plain,

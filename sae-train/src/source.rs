@@ -1,7 +1,7 @@
 //! The data of a run: which dump, which columns of it, which rows, how wide.
 
 use crate::{
-    Result,
+    Result, TrainError,
     config::Config,
     split::Split,
     variants::{Companion, Sizes},
@@ -23,10 +23,22 @@ pub struct Source<'a> {
 /// Opens the dump that a configuration is about, with the second vectors that its method needs.
 ///
 /// # Errors
-/// If it cannot be opened, or lacks a column.
+/// If it cannot be opened, lacks a column, or has gradients of another width than its activations.
 pub fn open_dump(config: &Config, data: &str) -> Result<Dump> {
     let whose = format!("variant.name = \"{}\"", config.variant_name());
-    open_with(config, config.variant.form().companion, &whose, data)
+    let companion = config.variant.form().companion;
+    let dump = open_with(config, companion, &whose, data)?;
+    // A gradient is at the activation, and has its shape; a target may have any.
+    if companion == Some(Companion::Gradient) && dump.d_companion() != dump.d_in() {
+        return Err(TrainError::Data(format!(
+            "{data}: {whose} needs a gradient at the activation, as wide as it: `{}` has width {}, `{}` has width {}. Name another column as data.gradient_column or data.activation_column",
+            dump.companion_column().unwrap_or_default(),
+            dump.d_companion(),
+            dump.activation_column(),
+            dump.d_in()
+        )));
+    }
+    Ok(dump)
 }
 
 /// Opens the dump that an SAE is to be run on: with its targets if it is a transcoder, and without the

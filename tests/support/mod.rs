@@ -61,9 +61,14 @@ pub(crate) fn rows(n_rows: usize) -> Vec<f32> {
 
 /// Rows of width 16 as a column.
 pub(crate) fn lists(x: Vec<f32>) -> ArrayRef {
+    lists_of(D_IN, x)
+}
+
+/// Rows of width `d` as a column.
+pub(crate) fn lists_of(d: usize, x: Vec<f32>) -> ArrayRef {
     let item = Arc::new(Field::new_list_field(DataType::Float32, false));
     let values: ArrayRef = Arc::new(Float32Array::from(x));
-    Arc::new(FixedSizeListArray::new(item, D_IN as i32, values, None))
+    Arc::new(FixedSizeListArray::new(item, d as i32, values, None))
 }
 
 /// Writes a Parquet file.
