@@ -1,7 +1,7 @@
 //! What training methods keep of a batch, against the choice from all pre-activations.
 
 use proptest::prelude::*;
-use sae_core::kernels::{Keep, Scores, dot, encode_keeping};
+use sae_core::kernels::{Choice, Keep, Precision, Scores, dot, encode_keeping};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A batch and the weights that it is encoded with.
@@ -11,23 +11,28 @@ struct Case {
     w_enc: Vec<f32>,
     b_enc: Vec<f32>,
     x: Vec<f32>,
+    precision: Precision,
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    (1usize..40, 1usize..150, 1usize..90, any::<u32>()).prop_map(|(d_in, d_sae, n_rows, seed)| {
-        let mut state = u64::from(seed) | 1;
-        let mut noise = |n: usize, scale: f32| -> Vec<f32> {
-            (0..n)
-                .map(|_| {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * scale
-                })
-                .collect()
-        };
-        Case { d_in, w_enc: noise(d_sae * d_in, 1.0), b_enc: noise(d_sae, 0.5), x: noise(n_rows * d_in, 1.0) }
-    })
+    (1usize..40, 1usize..400, 1usize..90, any::<u32>(), any::<bool>()).prop_map(
+        |(d_in, d_sae, n_rows, seed, f32)| {
+            let mut state = u64::from(seed) | 1;
+            let mut noise = |n: usize, scale: f32| -> Vec<f32> {
+                (0..n)
+                    .map(|_| {
+                        state ^= state << 13;
+                        state ^= state >> 7;
+                        state ^= state << 17;
+                        ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * scale
+                    })
+                    .collect()
+            };
+            let precision = if f32 { Precision::F32 } else { Precision::Bf16Candidates };
+            let (w_enc, b_enc) = (noise(d_sae * d_in, 1.0), noise(d_sae, 0.5));
+            Case { d_in, w_enc, b_enc, x: noise(n_rows * d_in, 1.0), precision }
+        },
+    )
 }
 
 impl Case {
@@ -50,7 +55,8 @@ impl Case {
 
     /// Values by row and latent.
     fn kept(&self, keep: &Keep) -> BTreeMap<(usize, usize), f32> {
-        let codes = encode_keeping(&self.w_enc, &self.b_enc, &self.x, &keep.clone().into());
+        let choice = Choice { keep: keep.clone(), precision: self.precision };
+        let codes = encode_keeping(&self.w_enc, &self.b_enc, &self.x, &choice);
         assert_eq!(codes.n_rows(), self.n_rows());
         (0..codes.n_rows())
             .flat_map(|r| {
@@ -156,6 +162,7 @@ fn scores_without_boost_choose_as_topk() {
         w_enc: (0..8 * 200).map(|i| (i as f32 * 0.7).sin()).collect(),
         b_enc: vec![0.0; 200],
         x: (0..8 * 50).map(|i| (i as f32 * 1.3).cos()).collect(),
+        precision: Precision::F32,
     };
     let scores =
         Arc::new(Scores { boost: 0.0, candidates: 72, gradient: case.x.clone(), w: case.w_enc.clone() });

@@ -8,7 +8,17 @@ use sae_core::{
     index::Index,
     run::{Event, RunDir},
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Answers after which the memory of what an index has read is given back: a page of a latent touches
+/// some megabytes, and all pages together the whole index.
+const FORGET_AFTER: usize = 16;
 
 /// What all requests share: the served folder, and what was read from it.
 ///
@@ -19,6 +29,8 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     runs: Runs,
     indexes: Cache<Index>,
+    /// How often an index was used.
+    uses: AtomicUsize,
     saes: Cache<Sae>,
     last_events: Cache<Option<Event>>,
 }
@@ -33,6 +45,7 @@ impl AppState {
             runs: Runs::new(root)?,
             // An index is mapped, not read: many may stay open. Weights are held whole.
             indexes: Cache::new(256),
+            uses: AtomicUsize::new(0),
             saes: Cache::new(2),
             last_events: Cache::new(4096),
         })))
@@ -52,7 +65,13 @@ impl AppState {
     pub(crate) fn index_of(&self, run: &RunDir) -> Result<Option<Arc<Index>>, ApiError> {
         let dir = run.index();
         match Stamp::of(&dir.join("meta.json")) {
-            Ok(stamp) => Ok(Some(self.0.indexes.get(&dir, stamp, || Index::open(&dir))?)),
+            Ok(stamp) => {
+                let index = self.0.indexes.get(&dir, stamp, || Index::open(&dir))?;
+                if self.0.uses.fetch_add(1, Ordering::Relaxed) % FORGET_AFTER == 0 {
+                    index.forget();
+                }
+                Ok(Some(index))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -5,10 +5,9 @@ use std::borrow::Borrow;
 
 /// The row's token; `[pos]`, or else `[row]`, where the dump has no text for it.
 pub(crate) fn token(index: &Index, row: u64) -> String {
-    match (index.token(row), index.pos(row)) {
-        (Some(token), _) => token.to_owned(),
-        (None, Some(pos)) => format!("[{pos}]"),
-        (None, None) => format!("[{row}]"),
+    match index.token(row) {
+        Some(token) => token.to_owned(),
+        None => index.pos(row).map_or_else(|| format!("[{row}]"), |pos| format!("[{pos}]")),
     }
 }
 

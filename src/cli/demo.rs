@@ -1,5 +1,5 @@
 use super::{index, interrupt, serve, train};
-use sae_core::run::RunDir;
+use sae_core::{kernels::Precision, run::RunDir};
 use sae_train::Config;
 use std::path::PathBuf;
 
@@ -47,7 +47,7 @@ impl Demo {
             }
         }
         if !run.index().exists() {
-            let meta = index::build(&run, &self.data, 1 << 30)?;
+            let meta = index::build(&run, &self.data, index::MEMORY_MIB << 20, Precision::F32)?;
             eprintln!(
                 "indexed: {} firings of {} latents on {} rows",
                 meta.n_firings, meta.d_sae, meta.n_rows

@@ -1,13 +1,17 @@
-use super::{eval, progress};
+use super::{eval, progress, train::keep_freed_memory};
 use anyhow::{Context, bail};
 use sae_core::{
     dump::Columns,
     formats::saelens,
     index::{IndexBuilder, IndexOptions, Meta},
+    kernels::Precision,
     run::RunDir,
 };
 use sae_train::{Config, evaluate::check_width, source};
 use std::path::PathBuf;
+
+/// Main memory for sorting by default, in MiB: with what else a build holds it stays under 1 GiB.
+pub(crate) const MEMORY_MIB: usize = 512;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Index {
@@ -17,8 +21,11 @@ pub(crate) struct Index {
     #[arg(long, value_name = "DUMP")]
     data: String,
     /// Main memory for sorting, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB)]
     memory: usize,
+    /// How latents are chosen; the codes are those of f32 either way
+    #[arg(long, value_parser = ["f32", "bf16-candidates"], default_value = "f32")]
+    precision: String,
     /// Build it again if there is one
     #[arg(long)]
     force: bool,
@@ -33,7 +40,11 @@ impl Index {
         if run.index().exists() && !self.force {
             bail!("{} exists already. Give --force to build it again", run.index().display());
         }
-        let meta = build(&run, &self.data, self.memory << 20)?;
+        let precision = match self.precision.as_str() {
+            "bf16-candidates" => Precision::Bf16Candidates,
+            _ => Precision::F32,
+        };
+        let meta = build(&run, &self.data, self.memory << 20, precision)?;
         if self.json {
             println!("{}", serde_json::to_string(&meta)?);
         } else {
@@ -51,7 +62,13 @@ impl Index {
 }
 
 /// Builds `run/index/` in one pass over the dump.
-pub(crate) fn build(run: &RunDir, data: &str, memory_budget: usize) -> anyhow::Result<Meta> {
+pub(crate) fn build(
+    run: &RunDir,
+    data: &str,
+    memory_budget: usize,
+    precision: Precision,
+) -> anyhow::Result<Meta> {
+    keep_freed_memory();
     let sae = saelens::read(&run.sae()).with_context(|| eval::no_sae(run))?;
     let config = if run.config().is_file() { Config::read(&run.config())? } else { Config::load(None, &[])? };
     let dump = source::open_dump_for(&sae, &config, data)?;
@@ -59,6 +76,7 @@ pub(crate) fn build(run: &RunDir, data: &str, memory_budget: usize) -> anyhow::R
     let info = dump.info();
     let options = IndexOptions {
         memory_budget,
+        precision,
         sae_hash: Some(sae_hash(run)?),
         dump_path: data.to_owned(),
         dump_hash: Some(dump.content_hash()?),

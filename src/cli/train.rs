@@ -51,9 +51,9 @@ impl Train {
     }
 }
 
-/// Keeps freed memory instead of giving it back to the system: every step asks for the same large blocks
-/// again, and fresh pages, which the system clears first, would take about a twelfth of the processor's time.
-fn keep_freed_memory() {
+/// Keeps freed memory instead of giving it back to the system: every step of training and batch of an index asks
+/// for the same large blocks again, and fresh pages, which the system clears first, would take about a twelfth of the processor's time.
+pub(crate) fn keep_freed_memory() {
     // The crate does not name this option; in mimalloc's list it stands before the one named.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = libmimalloc_sys::mi_option_use_numa_nodes - 1;
     // SAFETY: setting an option of the allocator is allowed at any time; -1 means never.

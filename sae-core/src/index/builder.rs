@@ -11,7 +11,7 @@ use super::{
     statistics::Context,
     table::{Table, TableWriter, at, describe},
 };
-use crate::{Codes, Result, Sae, atomic::NewDir, dump::DumpBatch};
+use crate::{Codes, Result, Sae, atomic::NewDir, dump::DumpBatch, kernels::Precision};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use std::{path::Path, sync::Arc};
 
@@ -24,6 +24,8 @@ pub struct IndexOptions {
     /// Bytes for sorting postings. One record batch of postings is held in any case, and so are a
     /// batch of codes, the distinct strings, 1 byte per row and grouping column, and the documents.
     pub memory_budget: usize,
+    /// How codes are computed.
+    pub precision: Precision,
     /// The program that builds the index.
     pub created_by: String,
     /// Hash of the SAE's weights.
@@ -41,7 +43,8 @@ pub struct IndexOptions {
 impl Default for IndexOptions {
     fn default() -> Self {
         Self {
-            memory_budget: 1 << 30,
+            memory_budget: 512 << 20,
+            precision: Precision::F32,
             created_by: concat!("sae ", env!("CARGO_PKG_VERSION")).to_owned(),
             sae_hash: None,
             dump_path: String::new(),
@@ -120,7 +123,7 @@ impl<'a> IndexBuilder<'a> {
         if n_rows == 0 {
             return Ok(());
         }
-        let (codes, reconstruction) = self.sae.reconstruct(&batch.activations);
+        let (codes, reconstruction) = self.sae.reconstruct_with(&batch.activations, self.options.precision);
         self.fvu.add(self.target(batch, n_rows)?, &reconstruction);
         self.push_codes(&codes)?;
         let rows = self.rows.push(&batch.others, n_rows)?;
@@ -172,15 +175,22 @@ impl<'a> IndexBuilder<'a> {
     }
 
     fn push_codes(&mut self, codes: &Codes) -> Result<()> {
-        for r in 0..codes.n_rows() {
-            let (latents, values) = codes.row(r);
-            for (&latent, &value) in latents.iter().zip(values) {
-                if !value.is_finite() {
-                    return Err(IndexError::NotFinite { row: self.n_rows + r as u64, latent, value }.into());
-                }
-                self.firings[latent as usize] += 1;
-            }
-            self.pending.push(latents.iter().copied().zip(values.iter().copied()));
+        if let Some(i) = codes.values.iter().position(|value| !value.is_finite()) {
+            let row = codes.offsets.partition_point(|&offset| offset as usize <= i) as u64 - 1;
+            let (row, latent, value) = (self.n_rows + row, codes.latents[i], codes.values[i]);
+            return Err(IndexError::NotFinite { row, latent, value }.into());
+        }
+        for &latent in &codes.latents {
+            self.firings[latent as usize] += 1;
+        }
+        let mut rows = 0..codes.n_rows();
+        while !rows.is_empty() {
+            let next = rows.start..rows.end.min(rows.start + self.sizes.rows - self.pending.len());
+            rows.start = next.end;
+            let offsets = &codes.offsets[next.start..=next.end];
+            let entries = offsets[0] as usize..offsets[next.len()] as usize;
+            let lengths = offsets.windows(2).map(|ends| (ends[1] - ends[0]) as usize);
+            self.pending.extend(lengths, &codes.latents[entries.clone()], &codes.values[entries]);
             if self.pending.len() == self.sizes.rows {
                 self.codes.write_with(|schema| self.pending.take(schema))?;
             }
@@ -199,7 +209,7 @@ impl<'a> IndexBuilder<'a> {
         if self.pending.len() > 0 {
             self.codes.write_with(|schema| self.pending.take(schema))?;
         }
-        let codes = Lists::of(&Table::open(&self.codes.finish()?)?)?;
+        let codes = Table::open(&self.codes.finish()?)?;
         let columns = rows::columns(self.rows.schema());
         let dictionaries = self.rows.finish()?;
         let documents = self.documents.finish(&dictionaries)?;
@@ -229,25 +239,27 @@ impl<'a> IndexBuilder<'a> {
             fvu: self.fvu.value(),
             files: Vec::new(),
         };
+        let rows = Rows::new(Table::open(&self.staging.path().join("rows.arrow"))?, &meta)?;
         let context = Context {
             sae: self.sae,
             n_rows: self.n_rows,
             documents: &documents,
-            rows: &Rows::new(Table::open(&self.staging.path().join("rows.arrow"))?, &meta)?,
+            tokens: rows.tokens().zip(rows.token_keys()),
+            rows: &rows,
             groupings: &self.groupings,
         };
         let postings = TableWriter::create(self.staging.path().join("postings.arrow"), Lists::schema("row"))?;
         let latents =
             TableWriter::create(self.staging.path().join("latents.arrow"), latents::schema(&meta.groups))?;
-        let budget = self.options.memory_budget;
-        postings::write(
-            &codes,
-            &self.firings,
-            meta.latents_per_batch,
-            budget,
-            &context,
-            (postings, latents),
-        )?;
+        postings::Writer {
+            codes: &Lists::of(&codes)?,
+            codes_table: &codes,
+            firings: &self.firings,
+            latents_per_batch: meta.latents_per_batch,
+            memory_budget: self.options.memory_budget,
+            context: &context,
+        }
+        .write(postings, latents)?;
         for name in FILES {
             let bytes = fs_err::metadata(self.staging.path().join(name))?.len();
             meta.files.push(FileSize { name: name.to_owned(), bytes });

@@ -1,7 +1,10 @@
+use crate::kernels::multiversion;
 use rayon::prelude::*;
 
 /// Dimensions that a thread sums at once.
 const BLOCK: usize = 64;
+/// Rows whose errors a thread takes at once at least.
+const MIN_ROWS: usize = 64;
 
 /// Fraction of variance unexplained over all rows, `Σ‖x − x̂‖² / Σ‖x − mean‖²`, in one pass in f64.
 ///
@@ -39,19 +42,10 @@ impl Fvu {
         self.n_rows += (x.len() / d_in) as u64;
         let sums = self.sums.par_chunks_mut(BLOCK).zip(self.squares.par_chunks_mut(BLOCK));
         sums.zip(self.shift.par_chunks(BLOCK)).enumerate().for_each(|(block, ((sums, squares), shift))| {
-            for row in x.chunks_exact(d_in) {
-                for (i, x) in row[block * BLOCK..].iter().take(shift.len()).enumerate() {
-                    let centred = f64::from(*x) - shift[i];
-                    sums[i] += centred;
-                    squares[i] += centred * centred;
-                }
-            }
+            add_centred(&x[block * BLOCK..], d_in, shift, sums, squares);
         });
-        let rows = x.par_chunks_exact(d_in).zip(x_hat.par_chunks_exact(d_in));
-        let error = |(x, x_hat): (&[f32], &[f32])| {
-            x.iter().zip(x_hat).map(|(&x, &x_hat)| (f64::from(x) - f64::from(x_hat)).powi(2)).sum::<f64>()
-        };
-        let errors: Vec<f64> = rows.map(error).collect();
+        let rows = x.par_chunks_exact(d_in).zip(x_hat.par_chunks_exact(d_in)).with_min_len(MIN_ROWS);
+        let errors: Vec<f64> = rows.map(|(x, x_hat)| squared_distance(x, x_hat)).collect();
         for error in errors {
             self.residual += error;
         }
@@ -64,6 +58,48 @@ impl Fvu {
             self.sums.iter().zip(&self.squares).map(|(sum, square)| square - sum * sum / n).sum();
         (variance > 0.0).then(|| self.residual / variance)
     }
+}
+
+multiversion! {
+    /// Adds `x − shift` of rows that are `stride` apart to `sums`, and its square to `squares`.
+    fn add_centred(x: &[f32], stride: usize, shift: &[f64], sums: &mut [f64], squares: &mut [f64])
+        = add_centred_body
+}
+
+#[inline(always)]
+fn add_centred_body<const FMA: bool>(
+    x: &[f32],
+    stride: usize,
+    shift: &[f64],
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
+    for row in x.chunks(stride) {
+        for (((x, shift), sum), square) in row.iter().zip(shift).zip(&mut *sums).zip(&mut *squares) {
+            let centred = f64::from(*x) - shift;
+            *sum += centred;
+            *square += centred * centred;
+        }
+    }
+}
+
+multiversion! {
+    fn squared_distance(a: &[f32], b: &[f32]) -> f64 = squared_distance_body
+}
+
+#[inline(always)]
+fn squared_distance_body<const FMA: bool>(a: &[f32], b: &[f32]) -> f64 {
+    const LANES: usize = 16;
+    let square = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
+    let mut sums = [0.0; LANES];
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            sums[i] += square(a[i], b[i]);
+        }
+    }
+    let tail: f64 = a_tail.iter().zip(b_tail).map(|(&a, &b)| square(a, b)).sum();
+    tail + sums.iter().sum::<f64>()
 }
 
 #[cfg(test)]

@@ -77,23 +77,38 @@ impl ListsBuilder {
         self.offsets.len() - 1
     }
 
-    /// Adds a list.
-    pub(super) fn push(&mut self, pairs: impl Iterator<Item = (u32, f32)>) {
-        for (number, value) in pairs {
-            self.numbers.push(number);
-            self.values.push(value);
-        }
-        self.offsets.push(self.numbers.len() as i64);
+    /// Adds lists of these lengths, which stand one after the other in `numbers` and `values`.
+    pub(super) fn extend(&mut self, lengths: impl Iterator<Item = usize>, numbers: &[u32], values: &[f32]) {
+        let mut end = self.numbers.len();
+        self.offsets.extend(lengths.map(|length| {
+            end += length;
+            end as i64
+        }));
+        self.numbers.extend_from_slice(numbers);
+        self.values.extend_from_slice(values);
     }
 
     /// The lists as a record batch; what is left is empty.
     pub(super) fn take(&mut self, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let Self { offsets, numbers, values } = std::mem::take(self);
-        let offsets = OffsetBuffer::new(offsets.into());
-        let numbers = list::<UInt32Type>(offsets.clone(), numbers.into())?;
-        let values = list::<Float32Type>(offsets, values.into())?;
-        RecordBatch::try_new(schema.clone(), vec![Arc::new(numbers), Arc::new(values)])
+        // The next lists are likely to be as many.
+        self.numbers.reserve(numbers.len());
+        self.values.reserve(values.len());
+        lists(schema, offsets, numbers, values)
     }
+}
+
+/// Lists as a record batch: list `i` is the range from `offsets[i]` to `offsets[i + 1]`.
+pub(super) fn lists(
+    schema: &SchemaRef,
+    offsets: Vec<i64>,
+    numbers: Vec<u32>,
+    values: Vec<f32>,
+) -> Result<RecordBatch, ArrowError> {
+    let offsets = OffsetBuffer::new(offsets.into());
+    let numbers = list::<UInt32Type>(offsets.clone(), numbers.into())?;
+    let values = list::<Float32Type>(offsets, values.into())?;
+    RecordBatch::try_new(schema.clone(), vec![Arc::new(numbers), Arc::new(values)])
 }
 
 fn item(data_type: DataType) -> Arc<Field> {

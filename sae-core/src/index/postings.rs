@@ -4,11 +4,10 @@
 //! second copy of them is ever written.
 
 use super::{
-    documents::count_documents,
-    latents,
-    lists::{Lists, ListsBuilder},
+    LatentStats, latents,
+    lists::{self, Lists},
     statistics::Context,
-    table::TableWriter,
+    table::{Table, TableWriter},
 };
 use crate::Result;
 use rayon::prelude::*;
@@ -65,81 +64,127 @@ impl BatchSizes {
     }
 }
 
-/// Writes `postings.arrow` and `latents.arrow`; `firings` `[d_sae]` counts them.
-///
-/// Holds as many firings as fit into `memory_budget` bytes, and never less than a record batch.
-pub(super) fn write(
-    codes: &[Lists],
-    firings: &[u64],
-    latents_per_batch: usize,
-    memory_budget: usize,
-    context: &Context<'_>,
-    (mut postings, mut latents): (TableWriter, TableWriter),
-) -> Result<()> {
-    // A firing takes 8 bytes here and 8 more in the batch that is written.
-    let most = memory_budget as u64 / 16;
-    let counts: Vec<u64> = firings.chunks(latents_per_batch).map(|batch| batch.iter().sum()).collect();
-    for batches in split(&counts, most) {
-        let first = batches.start * latents_per_batch;
-        let range = first..(batches.end * latents_per_batch).min(firings.len());
-        let mut gathered = gather(codes, range.clone(), firings);
-        let mut by_latent = slices(&mut gathered, &firings[range.clone()]);
-        for (batch, lists) in by_latent.chunks_mut(latents_per_batch).enumerate() {
-            let first = first + batch * latents_per_batch;
-            let statistics = lists.par_iter_mut().enumerate().map(|(i, firings)| {
-                let documents = count_documents(context.documents, firings.iter().map(|firing| firing.row()));
-                firings.sort_unstable();
-                context.statistics(first + i, firings, documents)
-            });
-            let statistics: Vec<_> = statistics.collect();
-            let mut rows = ListsBuilder::default();
-            for firings in lists {
-                rows.push(firings.iter().map(|firing| (firing.row(), firing.value())));
+/// Writes postings and statistics from codes on disk.
+pub(super) struct Writer<'a> {
+    pub(super) codes: &'a [Lists],
+    /// The file that the codes lie in.
+    pub(super) codes_table: &'a Table,
+    /// `[d_sae]`: how often each latent fires.
+    pub(super) firings: &'a [u64],
+    pub(super) latents_per_batch: usize,
+    /// Holds as many firings as fit into these bytes, and never less than a record batch.
+    pub(super) memory_budget: usize,
+    pub(super) context: &'a Context<'a>,
+}
+
+impl Writer<'_> {
+    /// Writes `postings.arrow` and `latents.arrow`.
+    pub(super) fn write(&self, mut postings: TableWriter, mut latents: TableWriter) -> Result<()> {
+        let counts: Vec<u64> =
+            self.firings.chunks(self.latents_per_batch).map(|batch| batch.iter().sum()).collect();
+        // A firing takes 8 bytes here, and 8 more in the batch that is written.
+        let largest = counts.iter().max().copied().unwrap_or(0);
+        let most = (self.memory_budget as u64 / FIRING_BYTES).saturating_sub(largest);
+        for batches in split(&counts, most) {
+            let first = batches.start * self.latents_per_batch;
+            let range = first..(batches.end * self.latents_per_batch).min(self.firings.len());
+            let mut gathered = self.gather(range.clone());
+            let mut rest = &mut gathered[..];
+            for (batch, firings) in self.firings[range].chunks(self.latents_per_batch).enumerate() {
+                let (firings_of_batch, after) = rest.split_at_mut(firings.iter().sum::<u64>() as usize);
+                rest = after;
+                let first = first + batch * self.latents_per_batch;
+                let statistics = self.sort(first, firings, firings_of_batch);
+                let (offsets, (rows, values)) = (offsets(firings), columns(firings_of_batch));
+                postings.write_with(|schema| lists::lists(schema, offsets, rows, values))?;
+                latents.write_with(|schema| latents::to_batch(schema, &statistics))?;
+                self.context.rows.forget();
             }
-            postings.write_with(|schema| rows.take(schema))?;
-            latents.write_with(|schema| latents::to_batch(schema, &statistics))?;
         }
+        postings.finish()?;
+        latents.finish()?;
+        Ok(())
     }
-    postings.finish()?;
-    latents.finish()?;
-    Ok(())
+
+    /// Puts the firings of each latent from `first` on into the order of postings, and tells the
+    /// statistics of each.
+    fn sort(&self, first: usize, firings: &[u64], of_batch: &mut [Firing]) -> Vec<LatentStats> {
+        let mut by_latent = slices(of_batch, firings);
+        let statistics = by_latent.par_iter_mut().enumerate().map(|(i, firings)| {
+            let by_row = self.context.by_row(firings);
+            firings.sort_unstable();
+            self.context.statistics(first + i, firings, by_row)
+        });
+        statistics.collect()
+    }
+
+    /// The firings of a range of latents, by latent, then by row.
+    fn gather(&self, latents: Range<usize>) -> Vec<Firing> {
+        let firings = &self.firings[latents.clone()];
+        let total: u64 = firings.iter().sum();
+        let mut gathered = vec![Firing::default(); total as usize];
+        // Every thread reads all codes and keeps its own latents.
+        let pieces = split(firings, total / rayon::current_num_threads() as u64);
+        let sums: Vec<u64> = pieces.iter().map(|piece| firings[piece.clone()].iter().sum()).collect();
+        let pieces = pieces.into_iter().zip(slices(&mut gathered, &sums));
+        let mut pieces: Vec<Piece<'_>> = pieces
+            .map(|(piece, out)| Piece {
+                next: starts(&firings[piece.clone()]),
+                latents: latents.start + piece.start..latents.start + piece.end,
+                out,
+            })
+            .collect();
+        let mut first_row = 0;
+        for batch in self.codes {
+            pieces.par_iter_mut().for_each(|piece| piece.take(batch, first_row));
+            first_row += batch.len() as u32;
+            self.codes_table.file.forget();
+        }
+        gathered
+    }
 }
 
-/// The firings of a range of latents, by latent, then by row.
-fn gather(codes: &[Lists], latents: Range<usize>, firings: &[u64]) -> Vec<Firing> {
-    let firings = &firings[latents.clone()];
-    let total: u64 = firings.iter().sum();
-    let mut gathered = vec![Firing::default(); total as usize];
-    // Every thread reads all codes and keeps its own latents.
-    let share = total / rayon::current_num_threads() as u64;
-    let pieces = split(firings, share);
-    let sums: Vec<u64> = pieces.iter().map(|piece| firings[piece.clone()].iter().sum()).collect();
-    let slices = slices(&mut gathered, &sums);
-    pieces.into_par_iter().zip(slices).for_each(|(piece, out)| {
-        let mut next = starts(&firings[piece.clone()]);
-        let range = latents.start + piece.start..latents.start + piece.end;
-        gather_on_this_thread(codes, range, &mut next, out);
-    });
-    gathered
+/// The bytes of a firing in memory, and in a record batch of postings.
+const FIRING_BYTES: u64 = 8;
+
+/// The latents whose firings one thread gathers.
+struct Piece<'a> {
+    latents: Range<usize>,
+    /// For each latent, where its next firing goes.
+    next: Vec<usize>,
+    out: &'a mut [Firing],
 }
 
-fn gather_on_this_thread(codes: &[Lists], range: Range<usize>, next: &mut [usize], out: &mut [Firing]) {
-    let mut row = 0;
-    for batch in codes {
-        for i in 0..batch.len() {
+impl Piece<'_> {
+    fn take(&mut self, batch: &Lists, first_row: u32) {
+        for (row, i) in (first_row..).zip(0..batch.len()) {
             let (latents, values) = batch.get(i);
-            let first = latents.partition_point(|&latent| (latent as usize) < range.start);
+            let first = latents.partition_point(|&latent| (latent as usize) < self.latents.start);
             for (&latent, &value) in latents[first..].iter().zip(&values[first..]) {
-                if latent as usize >= range.end {
+                if latent as usize >= self.latents.end {
                     break;
                 }
-                let slot = &mut next[latent as usize - range.start];
-                out[*slot] = Firing::new(row, value);
+                let slot = &mut self.next[latent as usize - self.latents.start];
+                self.out[*slot] = Firing::new(row, value);
                 *slot += 1;
             }
-            row += 1;
         }
     }
+}
+
+/// Firings as the two columns of postings.
+fn columns(firings: &[Firing]) -> (Vec<u32>, Vec<f32>) {
+    firings.par_iter().map(|firing| (firing.row(), firing.value())).unzip()
+}
+
+/// Where lists of these lengths start, and the last ends.
+fn offsets(lengths: &[u64]) -> Vec<i64> {
+    let mut end = 0;
+    let ends = lengths.iter().map(|&length| {
+        end += length as i64;
+        end
+    });
+    std::iter::once(0).chain(ends).collect()
 }
 
 /// Cuts a sequence into ranges of at least one item, with sums of at most `most` where that is possible.

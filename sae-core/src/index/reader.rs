@@ -1,6 +1,9 @@
 use super::{
-    Document, IndexError, LatentStats, Meta, TopToken, documents, latents, lists::Lists, rows, rows::Rows,
-    table::Table,
+    Document, IndexError, LatentStats, Meta, TopToken, documents, latents,
+    lists::Lists,
+    rows,
+    rows::Rows,
+    table::{Mapped, Table},
 };
 use crate::Result;
 use arrow::{
@@ -32,6 +35,8 @@ pub struct Index {
     density: Vec<f64>,
     max: Vec<f32>,
     mean: Vec<f64>,
+    /// The files that queries read.
+    files: [Mapped; 4],
 }
 
 /// The firings of a latent, by value descending, then by row ascending.
@@ -68,26 +73,29 @@ impl Index {
             }
             Table::open(&path)
         };
-        let lists = |name: &str, numbers: &str, n: u64, per_batch: usize| {
+        let lists = |name: &str, numbers: &str, n: u64, per_batch: usize| -> Result<_> {
             let table = table(name)?;
             table.expect_columns(&Lists::schema(numbers))?;
             table.expect_rows(n, per_batch)?;
-            Lists::of(&table)
+            Ok((Lists::of(&table)?, table.file))
         };
-        let codes = lists("codes.arrow", "latent", meta.n_rows, meta.batch_rows)?;
-        let postings = lists("postings.arrow", "row", meta.d_sae as u64, meta.latents_per_batch)?;
+        let (codes, codes_file) = lists("codes.arrow", "latent", meta.n_rows, meta.batch_rows)?;
+        let (postings, postings_file) =
+            lists("postings.arrow", "row", meta.d_sae as u64, meta.latents_per_batch)?;
         let latents = table("latents.arrow")?;
         latents.expect_columns(&latents::schema(&meta.groups))?;
         latents.expect_rows(meta.d_sae as u64, meta.latents_per_batch)?;
         let documents = table("documents.arrow")?;
         documents.expect_rows(meta.n_documents, usize::MAX)?;
-        let rows = Rows::new(table("rows.arrow")?, &meta)?;
+        let rows = table("rows.arrow")?;
+        let files = [codes_file, postings_file, latents.file.clone(), rows.file.clone()];
+        let rows = Rows::new(rows, &meta)?;
         let document_columns = documents.batches.first().cloned();
         let documents = read_documents(&documents)?;
         let mut by_doc_id: Vec<u32> = (0..documents.len() as u32).collect();
         by_doc_id.sort_by_key(|&document| documents[document as usize].doc_id);
         let latents = latents.batches;
-        Ok(Self {
+        let index = Self {
             firings: latents::concatenate::<UInt64Type>(&latents, "firings"),
             density: latents::concatenate::<Float64Type>(&latents, "density"),
             max: latents::concatenate::<Float32Type>(&latents, "max"),
@@ -100,7 +108,16 @@ impl Index {
             documents,
             document_columns,
             by_doc_id,
-        })
+            files,
+        };
+        index.forget();
+        Ok(index)
+    }
+
+    /// Gives back the memory of what queries have read. The system keeps it for as long as nobody else
+    /// needs it, so that reading it again is fast; but it is no longer this process's.
+    pub fn forget(&self) {
+        self.files.iter().for_each(Mapped::forget);
     }
 
     /// What the index is of.

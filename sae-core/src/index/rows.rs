@@ -3,9 +3,11 @@
 use super::{Meta, table::Table};
 use crate::Result;
 use arrow::{
-    array::{Array, AsArray, RecordBatch, StringArray},
-    compute::cast,
-    datatypes::{DataType, Int64Type, Schema, UInt32Type},
+    array::{
+        Array, ArrayAccessor, AsArray, DictionaryArray, RecordBatch, StringArray, UInt32Array,
+        downcast_integer_array,
+    },
+    datatypes::{DataType, Schema, UInt32Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use serde_json::Value;
@@ -47,6 +49,11 @@ impl Rows {
         Ok(Self { batch_rows: meta.batch_rows, n_rows: meta.n_rows, token, pos, table })
     }
 
+    /// See [`Mapped::forget`](super::table::Mapped::forget).
+    pub(super) fn forget(&self) {
+        self.table.file.forget();
+    }
+
     fn locate(&self, row: u64) -> Option<(usize, usize)> {
         let row = (row < self.n_rows).then_some(row as usize)?;
         Some((row / self.batch_rows, row % self.batch_rows))
@@ -59,6 +66,16 @@ impl Rows {
         tokens.key(i).map(|key| key as u32)
     }
 
+    /// The keys of all tokens, for a reader of many rows.
+    pub(super) fn token_keys(&self) -> Option<TokenKeys<'_>> {
+        let column = self.token?;
+        let keys = |batch| RecordBatch::column(batch, column).as_dictionary::<UInt32Type>().keys();
+        Some(TokenKeys {
+            batches: self.table.batches.iter().map(keys).collect(),
+            batch_rows: self.batch_rows,
+        })
+    }
+
     /// The distinct tokens by key.
     pub(super) fn tokens(&self) -> Option<&StringArray> {
         let batch = self.table.batches.first()?;
@@ -68,8 +85,11 @@ impl Rows {
     /// The row's position in its document.
     pub(super) fn pos(&self, row: u64) -> Option<i64> {
         let (batch, i) = self.locate(row)?;
-        let pos = cast(&self.table.batches[batch].column(self.pos?).slice(i, 1), &DataType::Int64).ok()?;
-        pos.as_primitive_opt::<Int64Type>()?.iter().next()?
+        let pos = self.table.batches[batch].column(self.pos?);
+        downcast_integer_array!(
+            pos => pos.is_valid(i).then(|| i64::try_from(i128::from(pos.value(i))).ok()).flatten(),
+            _ => None
+        )
     }
 
     /// The row's metadata.
@@ -78,6 +98,24 @@ impl Rows {
             None => Vec::new(),
             Some((batch, i)) => values(&self.table.batches[batch], i, &OWN_COLUMNS),
         }
+    }
+}
+
+/// The keys of tokens, row by row.
+pub(super) struct TokenKeys<'a> {
+    batches: Vec<&'a UInt32Array>,
+    batch_rows: usize,
+}
+
+impl TokenKeys<'_> {
+    /// The key of the row's token, if it has one.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub(super) fn get(&self, row: u32) -> Option<u32> {
+        let (batch, i) = (row as usize / self.batch_rows, row as usize % self.batch_rows);
+        let keys = self.batches[batch];
+        keys.is_valid(i).then(|| keys.value(i))
     }
 }
 
@@ -118,6 +156,10 @@ fn json(column: &dyn Array, i: usize) -> Value {
         return Value::Null;
     }
     let data_type = column.data_type();
+    if let Some(texts) = column.as_any().downcast_ref::<DictionaryArray<UInt32Type>>() {
+        let texts = texts.downcast_dict::<StringArray>();
+        return texts.map_or(Value::Null, |texts| Value::String(ArrayAccessor::value(&texts, i).to_owned()));
+    }
     let options = FormatOptions::default();
     let text = match ArrayFormatter::try_new(column, &options) {
         Ok(formatter) => formatter.value(i).to_string(),

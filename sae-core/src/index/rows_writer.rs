@@ -103,6 +103,7 @@ impl RowsWriter {
                 RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             });
             rows.write(&batch.map_err(|error| at(&self.path, error))?)?;
+            keys.file.forget();
         }
         rows.finish()?;
         Ok(dictionaries)

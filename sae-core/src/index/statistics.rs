@@ -1,10 +1,14 @@
 //! The statistics of a latent from its firings, as `docs/index.md` defines them.
 
 use super::{
-    Document, HISTOGRAM_BINS, LatentStats, QUANTILE_PERCENTS, TOP_TOKENS, TopToken, groups::Grouping,
-    postings::Firing, rows::Rows,
+    Document, HISTOGRAM_BINS, LatentStats, QUANTILE_PERCENTS, TOP_TOKENS, TopToken,
+    documents::count_documents,
+    groups::Grouping,
+    postings::Firing,
+    rows::{Rows, TokenKeys},
 };
 use crate::Sae;
+use arrow::array::StringArray;
 use std::collections::HashMap;
 
 /// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
@@ -15,15 +19,34 @@ pub(super) struct Context<'a> {
     pub(super) sae: &'a Sae,
     pub(super) n_rows: u64,
     pub(super) documents: &'a [Document],
+    /// `rows.arrow`, which the tokens lie in.
     pub(super) rows: &'a Rows,
+    /// The distinct tokens, and which of them each row has.
+    pub(super) tokens: Option<(&'a StringArray, TokenKeys<'a>)>,
     pub(super) groupings: &'a [Grouping],
 }
 
+/// What is counted of a latent row by row.
+pub(super) struct ByRow {
+    documents: u32,
+    top_tokens: Vec<TopToken>,
+    groups: Vec<Vec<u64>>,
+}
+
 impl Context<'_> {
+    /// What needs the firings of a latent in the order of rows: it looks each row up.
+    pub(super) fn by_row(&self, firings: &[Firing]) -> ByRow {
+        let rows = || firings.iter().map(|firing| firing.row());
+        ByRow {
+            documents: count_documents(self.documents, rows()),
+            top_tokens: self.top_tokens(firings),
+            groups: self.groupings.iter().map(|grouping| grouping.count(rows())).collect(),
+        }
+    }
+
     /// The statistics of a latent whose firings are in the order of postings.
-    ///
-    /// `documents` are those it fires in, which are easier counted before sorting.
-    pub(super) fn statistics(&self, latent: usize, firings: &[Firing], documents: u32) -> LatentStats {
+    pub(super) fn statistics(&self, latent: usize, firings: &[Firing], by_row: ByRow) -> LatentStats {
+        let ByRow { documents, top_tokens, groups } = by_row;
         let n = firings.len() as f64;
         let n_rows = self.n_rows as f64;
         let values = || firings.iter().map(|firing| f64::from(firing.value()));
@@ -57,28 +80,25 @@ impl Context<'_> {
             documents,
             histogram: histogram(firings),
             quantiles: QUANTILE_PERCENTS.map(|percent| quantile(firings, percent)),
-            top_tokens: self.top_tokens(firings, total),
+            top_tokens,
             decoder_norm: dot(decoder, decoder).sqrt() as f32,
             encoder_decoder_cosine: cosine as f32,
             dead: firings.is_empty(),
-            groups: self
-                .groupings
-                .iter()
-                .map(|grouping| grouping.count(firings.iter().map(|f| f.row())))
-                .collect(),
+            groups,
         }
     }
 
-    fn top_tokens(&self, firings: &[Firing], total: f64) -> Vec<TopToken> {
-        let Some(texts) = self.rows.tokens() else { return Vec::new() };
+    fn top_tokens(&self, firings: &[Firing]) -> Vec<TopToken> {
+        let Some((texts, keys)) = self.tokens.as_ref() else { return Vec::new() };
         let mut sums: HashMap<u32, (u32, f64)> = HashMap::new();
         for firing in firings {
-            if let Some(token) = self.rows.token_key(firing.row().into()) {
+            if let Some(token) = keys.get(firing.row()) {
                 let (firings, sum) = sums.entry(token).or_default();
                 *firings += 1;
                 *sum += f64::from(firing.value());
             }
         }
+        let total: f64 = firings.iter().map(|firing| f64::from(firing.value())).sum();
         let text = |token: u32| texts.value(token as usize);
         let mut tokens: Vec<_> =
             sums.into_iter().map(|(token, (firings, sum))| (token, firings, sum)).collect();

@@ -31,6 +31,24 @@ pub(super) struct Table {
     pub(super) path: PathBuf,
     pub(super) schema: SchemaRef,
     pub(super) batches: Vec<RecordBatch>,
+    pub(super) file: Mapped,
+}
+
+/// A file in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Mapped(Arc<Mmap>);
+
+impl Mapped {
+    /// Gives back the memory of what was read of the file so far; what is read again is loaded again.
+    ///
+    /// A file that is read once from its beginning to its end would otherwise be in memory as a whole,
+    /// and no limit of a build could hold.
+    pub(super) fn forget(&self) {
+        // SAFETY: nobody writes to the map, so its pages are those of the file whenever they are loaded.
+        // That the system keeps them after all is no error.
+        #[cfg(unix)]
+        let _ = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
 }
 
 impl Table {
@@ -48,7 +66,7 @@ impl Table {
         let map = Arc::new(unsafe { Mmap::map(file.file()) }?);
         let start = NonNull::from(&**map).cast::<u8>();
         // SAFETY: the pointer is valid for the map's length as long as `map` lives, and the buffer owns it.
-        let buffer = unsafe { Buffer::from_custom_allocation(start, map.len(), map) };
+        let buffer = unsafe { Buffer::from_custom_allocation(start, map.len(), map.clone()) };
         let corrupt = |found: String| IndexError::Corrupt {
             path: path.to_owned(),
             expected: "an Arrow IPC file".to_owned(),
@@ -58,7 +76,7 @@ impl Table {
         let decoded = catch_unwind(AssertUnwindSafe(|| decode(&buffer)));
         let decoded = decoded.map_err(|_panic| corrupt("a batch that points outside the file".to_owned()))?;
         let (schema, batches) = decoded.map_err(|error| corrupt(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), schema, batches })
+        Ok(Self { path: path.to_owned(), schema, batches, file: Mapped(map) })
     }
 
     /// An error about the contents of this file.

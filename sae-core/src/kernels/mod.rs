@@ -52,6 +52,7 @@ pub use norms::{row_norms, row_norms_grad};
 use rows::{build, build_rows};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::Selection;
+pub(crate) use simd::multiversion;
 pub use skip::add_product;
 
 /// `x − b` for every row of `x` `[n_rows, d_in]`.

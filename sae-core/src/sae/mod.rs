@@ -18,7 +18,7 @@ mod normalize;
 mod plain;
 mod rule;
 
-use crate::kernels::{self, Codes, Encoder};
+use crate::kernels::{self, Codes, Encoder, Precision};
 use std::borrow::Cow;
 
 pub use normalize::Normalize;
@@ -119,7 +119,7 @@ impl Sae {
     /// # Panics
     /// If the length of `x` is not a multiple of `d_in`.
     pub fn encode(&self, x: &[f32]) -> Codes {
-        self.encode_normalized(&self.normalize.rows(x, self.d_in).0)
+        self.encode_normalized(&self.normalize.rows(x, self.d_in).0, Precision::F32)
     }
 
     /// Decodes to `[n_rows, d_out]`: `W_decᵀ acts + b_dec`.
@@ -136,8 +136,16 @@ impl Sae {
     /// # Panics
     /// If the length of `x` is not a multiple of `d_in`.
     pub fn reconstruct(&self, x: &[f32]) -> (Codes, Vec<f32>) {
+        self.reconstruct_with(x, Precision::F32)
+    }
+
+    /// [`Sae::reconstruct`] with codes of the given precision.
+    ///
+    /// # Panics
+    /// As [`Sae::reconstruct`].
+    pub fn reconstruct_with(&self, x: &[f32], precision: Precision) -> (Codes, Vec<f32>) {
         let (normalized, taken) = self.normalize.rows(x, self.d_in);
-        let codes = self.encode_normalized(&normalized);
+        let codes = self.encode_normalized(&normalized, precision);
         let mut out = self.decode(&codes);
         match &self.target {
             Target::Input => put_back(&taken, &mut out),
@@ -149,13 +157,13 @@ impl Sae {
         (codes, out)
     }
 
-    fn encode_normalized(&self, x: &[f32]) -> Codes {
+    fn encode_normalized(&self, x: &[f32], precision: Precision) -> Codes {
         let encoder = Encoder { w_enc: &self.w_enc, b_enc: &self.b_enc, selection: self.rule.selection() };
         let x: Cow<'_, [f32]> = match self.apply_b_dec_to_input {
             true => kernels::subtract_from_rows(x, &self.b_dec).into(),
             false => x.into(),
         };
-        let codes = kernels::encode(&encoder, &x);
+        let codes = kernels::encode_with(&encoder, &x, precision);
         match &self.rule {
             Rule::Gated { r_mag, b_mag } => gated::magnitudes(codes, &self.b_enc, r_mag, b_mag),
             _ => codes,

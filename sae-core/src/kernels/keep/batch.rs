@@ -1,6 +1,6 @@
 //! The largest pre-activations of a whole batch (Bussmann et al. 2024, *BatchTopK*, arXiv 2412.06410).
 
-use super::{Codes, Encoder, Selection, encode as encode_rows, nth_largest, retain};
+use super::{Codes, Encoder, Precision, Selection, encode as encode_rows, encode_with, nth_largest, retain};
 
 /// Rows whose largest pre-activations tell where the bar will stand.
 const SAMPLE: usize = 64;
@@ -9,12 +9,12 @@ const SAMPLE: usize = 64;
 ///
 /// A sample of the rows gives a bar that somewhat more than `n` should pass; only those are collected,
 /// and the choice among them is exact. Should too few pass, the bar is lowered and the rows encoded again.
-pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], n: usize) -> Codes {
+pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], n: usize, precision: Precision) -> Codes {
     let d_in = w_enc.len() / b_enc.len();
     let n_rows = x.len() / d_in;
     let above = |bar: f32| {
         let threshold = vec![bar; b_enc.len()];
-        encode_rows(&Encoder { w_enc, b_enc, selection: Selection::Above(&threshold) }, x)
+        encode_with(&Encoder { w_enc, b_enc, selection: Selection::Above(&threshold) }, x, precision)
     };
     let mut aim = 1.25;
     let codes = loop {

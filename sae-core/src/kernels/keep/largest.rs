@@ -1,16 +1,18 @@
 //! The largest pre-activations of each row whatever their sign (Makhzani & Frey 2013, *k-Sparse
 //! Autoencoders*, arXiv 1312.5663).
 
-use super::{Codes, Encoder, Selection, encode as encode_rows};
+use super::{Codes, Encoder, Precision, Selection, encode_with};
 use crate::kernels::dot;
 
-/// The `k` largest pre-activations of each row.
+/// The `k` largest pre-activations of each row, for an encoder that keeps the `k` largest positive ones.
 ///
 /// A row nearly always has `k` positive ones. Where it has fewer, all pre-activations of that row are
 /// computed.
-pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], k: usize) -> Codes {
+pub(super) fn encode(encoder: &Encoder<'_>, x: &[f32], precision: Precision) -> Codes {
+    let Encoder { w_enc, b_enc, .. } = *encoder;
+    let Selection::TopK(k) = encoder.selection else { unreachable!("as `encode_keeping` calls it") };
     let (d_in, k) = (w_enc.len() / b_enc.len(), k.min(b_enc.len()));
-    let positive = encode_rows(&Encoder { w_enc, b_enc, selection: Selection::TopK(k) }, x);
+    let positive = encode_with(encoder, x, precision);
     if positive.nnz() == k * positive.n_rows() {
         return positive;
     }
