@@ -67,7 +67,7 @@ impl AppState {
         match Stamp::of(&dir.join("meta.json")) {
             Ok(stamp) => {
                 let index = self.0.indexes.get(&dir, stamp, || Index::open(&dir))?;
-                if self.0.uses.fetch_add(1, Ordering::Relaxed) % FORGET_AFTER == 0 {
+                if self.0.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_AFTER) {
                     index.forget();
                 }
                 Ok(Some(index))

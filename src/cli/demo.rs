@@ -47,7 +47,7 @@ impl Demo {
             }
         }
         if !run.index().exists() {
-            let meta = index::build(&run, &self.data, index::MEMORY_MIB << 20, Precision::F32)?;
+            let meta = index::build(&run, &self.data, index::MEMORY_MIB << 20, Precision::Bf16Candidates)?;
             eprintln!(
                 "indexed: {} firings of {} latents on {} rows",
                 meta.n_firings, meta.d_sae, meta.n_rows

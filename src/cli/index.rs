@@ -24,7 +24,7 @@ pub(crate) struct Index {
     #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB)]
     memory: usize,
     /// How latents are chosen; the codes are those of f32 either way
-    #[arg(long, value_parser = ["f32", "bf16-candidates"], default_value = "f32")]
+    #[arg(long, value_parser = ["f32", "bf16-candidates"], default_value = "bf16-candidates")]
     precision: String,
     /// Build it again if there is one
     #[arg(long)]

@@ -68,6 +68,9 @@ pub fn encode_with(encoder: &Encoder<'_>, x: &[f32], precision: Precision) -> Co
     let Some((kernel, bound)) = kernel.zip(Bound::new(w_enc, b_enc, d_in)) else {
         return encode(encoder, x);
     };
+    if is_dense(encoder, x, d_in) {
+        return encode(encoder, x);
+    }
     let row = |r: usize| &x[r * d_in..][..d_in];
     let finish = |r: usize, candidates: &mut Selected| {
         candidates.finish(selection);
@@ -100,6 +103,22 @@ pub fn encode_with(encoder: &Encoder<'_>, x: &[f32], precision: Precision) -> Co
 
 /// From one candidate in so many latents on, computing a row again by the product is no slower.
 const MOST_CANDIDATES: usize = 8;
+
+/// Rows of which a sample tells whether the others have too many candidates.
+const SAMPLED: usize = 16;
+
+/// Whether a sample of many rows has so many latents above their thresholds that looking for candidates
+/// first would be wasted, as at the beginning of a training without `k`.
+fn is_dense(encoder: &Encoder<'_>, x: &[f32], d_in: usize) -> bool {
+    let n_rows = x.len() / d_in;
+    if matches!(encoder.selection, Selection::TopK(_)) || n_rows < 16 * SAMPLED {
+        return false;
+    }
+    let sample: Vec<f32> =
+        (0..SAMPLED).flat_map(|i| &x[i * n_rows / SAMPLED * d_in..][..d_in]).copied().collect();
+    // Candidates are more than the latents that fire.
+    encode(encoder, &sample).nnz() * MOST_CANDIDATES * 2 > SAMPLED * encoder.b_enc.len()
+}
 
 /// Codes by a kernel that is precise up to `slack` of a row, and the rows for which `finish` says no.
 fn select(
@@ -155,6 +174,37 @@ mod tests {
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         };
         (0..n).map(|_| next()).collect()
+    }
+
+    /// At the size of real batches: 131,072 selections, of which at most one in 10⁵ may differ, and then
+    /// only by what rounding decides.
+    #[test]
+    fn candidates_hardly_ever_differ() {
+        let (d, d_sae, n_rows, k) = (384, 3072, 4096, 32);
+        let (w, x) = (noise(d_sae * d, 5), noise(n_rows * d, 6));
+        let b = vec![0.0; d_sae];
+        let encoder = Encoder { w_enc: &w, b_enc: &b, selection: Selection::TopK(k) };
+        let (exact, codes) = (encode(&encoder, &x), encode_with(&encoder, &x, Precision::Bf16Candidates));
+        let differ = |r: usize| codes.row(r).0.iter().filter(|&l| !exact.row(r).0.contains(l)).count();
+        assert_eq!(exact.nnz(), n_rows * k);
+        let differing: usize = (0..n_rows).map(differ).sum();
+        assert!(differing <= exact.nnz() / 100_000, "{differing} of {} selections differ", exact.nnz());
+        for (a, b) in codes.values.iter().zip(&exact.values) {
+            assert!((a - b).abs() <= 1e-5 * b.abs(), "{a} and {b}");
+        }
+    }
+
+    /// Half of the latents are above 0: candidates would be of no use.
+    #[test]
+    fn dense_rows_are_encoded_in_f32() {
+        let (d, d_sae, n_rows) = (32, 256, 16 * SAMPLED);
+        let (w, x) = (noise(d_sae * d, 5), noise(n_rows * d, 6));
+        let (b, dense, sparse) = (vec![0.0; d_sae], vec![0.0; d_sae], vec![6.0; d_sae]);
+        let with = |threshold| Encoder { w_enc: &w, b_enc: &b, selection: Selection::Over(threshold) };
+        assert!(is_dense(&with(&dense), &x, d));
+        assert!(!is_dense(&with(&sparse), &x, d));
+        let codes = encode_with(&with(&dense), &x, Precision::Bf16Candidates);
+        assert_eq!(codes, encode(&with(&dense), &x));
     }
 
     proptest! {
