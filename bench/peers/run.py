@@ -27,6 +27,7 @@ import prepare  # noqa: E402
 import table  # noqa: E402
 from cases import DEFAULT, FORMS, INDEX, SMALL, STEPS  # noqa: E402
 
+import cargo  # noqa: E402
 import machine  # noqa: E402
 
 # Our steps are shorter: more of them, so that a measurement lasts.
@@ -48,22 +49,13 @@ def measure(command: list[str], threads: int) -> dict[str, Any]:
     return json.loads(lines[-1]) | wall
 
 
-def build(target: str, *arguments: str) -> str:
-    """The executable that cargo makes of a target."""
-    command = ["cargo", *arguments, "--locked", "--message-format=json-render-diagnostics"]
-    done = subprocess.run(command, cwd=machine.ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    messages = map(json.loads, done.stdout.splitlines())
-    found = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == target]
-    return found[-1]
-
-
 class Run:
     def __init__(self, args: argparse.Namespace):
         self.args = args
         self.machine = machine.facts()
         self.measurements: list[dict[str, Any]] = []
-        self.step = build("peer_step", "bench", "--workspace", "--bench", "peer_step", "--no-run")
-        self.sae = build("sae", "build", "--release")
+        self.step = cargo.bench("peer_step")
+        self.sae = cargo.executable("sae", "build", "--release")
 
     def add(self, labels: dict[str, Any], command: list[str | Path]) -> dict[str, Any]:
         result = labels | measure([str(part) for part in command], self.args.threads)
