@@ -87,5 +87,7 @@ def trained_run(sae: str, d_sae: int, k: int) -> Path:
     if not (run / "sae").exists():
         settings = (f"sae.d_sae={d_sae}", "variant.name=topk", f"variant.k={k}", "train.rows=200000")
         sets = [part for setting in settings for part in ("--set", setting)]
-        subprocess.run([sae, "train", "--data", SAMPLE.parent, "--out", run, *sets], check=True)
+        subprocess.run(
+            [sae, "train", "--data", SAMPLE.parent, "--out", run, *sets], check=True, stdout=subprocess.DEVNULL
+        )
     return run

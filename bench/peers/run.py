@@ -38,6 +38,8 @@ def measure(command: list[str], threads: int) -> dict[str, Any]:
     """What the last line of a program says, its time and its peak memory."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
     offline = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
+    # What was written before is not to be written meanwhile.
+    os.sync()
     start = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | limits | offline)
     lines = child.stdout.read().splitlines()

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,22 +28,20 @@ def times(measurement: Measurement) -> list[float]:
 
 
 def brief(measurement: Measurement) -> str:
-    return f"{spread(times(measurement), duration)}, {measurement['peak_mib']} MiB"
+    return f"{duration(times(measurement))}, {measurement['peak_mib']} MiB"
 
 
-def spread(values: list[float], form: Callable[[float], str]) -> str:
+def duration(ms: list[float]) -> str:
+    if median(ms) < 10_000:
+        return spread(ms, ",.0f") + " ms"
+    return spread([t / 1e3 for t in ms], ",.1f") + " s"
+
+
+def spread(values: list[float], form: str = ".1f") -> str:
     """`median (least–largest)`, or the value if there is one."""
     if len(values) == 1:
-        return form(values[0])
-    return f"{form(median(values))} ({form(min(values))}–{form(max(values))})"
-
-
-def duration(ms: float) -> str:
-    return f"{ms:.0f} ms" if ms < 10_000 else f"{ms / 1e3:.1f} s"
-
-
-def ratio(times_as_fast: float) -> str:
-    return f"{times_as_fast:.1f}"
+        return format(values[0], form)
+    return f"{median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
 
 
 def ratios(report: dict[str, Any], case: str, peer: str, form: str) -> list[float]:
@@ -70,11 +67,11 @@ def markdown(report: dict[str, Any], path: Path) -> str:
         for tool in sorted(tools, key=lambda tool: tool in FORMS):
             own = [m for m in of_case if m["tool"] == tool]
             cells = [f"sae, {tool}" if tool in FORMS else tool]
-            cells.append(spread([t for m in own for t in times(m)], duration))
+            cells.append(duration([t for m in own for t in times(m)]))
             cells.append(str(max(m["peak_mib"] for m in own)))
             for form in FORMS:
                 of_form = ratios(report, case, tool, form)
-                cells.append(spread(of_form, ratio) if of_form else "")
+                cells.append(spread(of_form) if of_form else "")
             lines.append(f"| {TITLES[case]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -86,7 +83,7 @@ def below_floors(report: dict[str, Any]) -> list[str]:
         for form, floor in forms.items():
             of_form = ratios(report, case, peer, form)
             if of_form and median(of_form) < floor:
-                found = f"{spread(of_form, ratio)} times as fast, expected at least {floor:g}"
+                found = f"{spread(of_form)} times as fast, expected at least {floor:g}"
                 lines.append(f"FAILED: {TITLES[case]}, sae {form} beside {peer}: {found}")
     return lines
 
