@@ -64,7 +64,7 @@ def markdown(benches: list[dict[str, Any]]) -> Iterator[str]:
         members = [bench for bench in benches if bench["group"] == group]
         bounds = [bench for bench in members if bench["name"].startswith("bound")]
         yield f"\n## {group}\n"
-        yield "| | time, ms | rate | " + "".join(f"of {bound['name']} | " for bound in bounds)
+        yield "| | time, ms | rate |" + "".join(f" of {bound['name']} |" for bound in bounds)
         yield "|---|--:|--:|" + "--:|" * len(bounds)
         for bench in members:
             low, high = (f"{ns / 1e6:.1f}" for ns in bench["interval_ns"])
@@ -100,7 +100,7 @@ def main() -> None:
         commands.append(shlex.join(command))
         subprocess.run(command, cwd=machine.ROOT, check=True)
     benches = measured_since(start)
-    (folder / "benches.json").write_text(json.dumps(benches, indent=1) + "\n")
+    (folder / "benches.json").write_text("[\n" + ",\n".join(map(json.dumps, benches)) + "\n]\n")
     (folder / "benches.md").write_text("\n".join(markdown(benches)) + "\n")
     command, found = profile_step.profile()
     (folder / "profile-step.txt").write_text(found)

@@ -32,6 +32,8 @@ import machine  # noqa: E402
 
 # Our steps are shorter: more of them, so that a measurement lasts.
 OUR_STEPS = 3
+# What is kept of what a program says.
+KEPT = ("step_ms", "l0", "seconds", "rows", "firings", "n_rows", "n_firings")
 
 
 def measure(command: list[str], threads: int) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def measure(command: list[str], threads: int) -> dict[str, Any]:
         sys.exit(f"{' '.join(command)}: failed; its last words are above")
     kib = usage.ru_maxrss if platform.system() == "Linux" else usage.ru_maxrss / 1024
     wall = {"wall_s": round(time.perf_counter() - start, 3), "peak_mib": round(kib / 1024)}
-    return json.loads(lines[-1]) | wall
+    return {name: value for name, value in json.loads(lines[-1]).items() if name in KEPT} | wall
 
 
 class Run:
