@@ -5,10 +5,12 @@
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PORT ?= 8080
+# Where the libraries are that bench-peers compares with.
+VENV ?= bench/peers/.venv
 # The browser's tests need one; Debian's is looked for first.
 CHROMIUM ?= $(or $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome)),/usr/bin/chromium)
 
-.PHONY: demo test build page need-cargo need-node need-chromium lint docs test-rust test-page test-browser clean-demo bench
+.PHONY: demo test build page need-cargo need-node need-chromium lint docs test-rust test-page test-browser clean-demo bench bench-peers
 
 demo: build page
 	$(TARGET)/release/sae demo --port $(PORT)
@@ -48,8 +50,17 @@ test-browser: need-cargo need-chromium page
 	$(CARGO) test --workspace --locked --no-run
 	CHROMIUM=$(CHROMIUM) web/test-browser.sh $(TARGET)/debug/sae
 
+# Both write bench/runs/DATE-MACHINE: bench/README.md. Nothing else should run meanwhile.
 bench: need-cargo
-	$(CARGO) bench --workspace
+	python3 bench/run.py
+
+bench-peers: need-cargo $(VENV)
+	$(VENV)/bin/python bench/peers/run.py --check
+
+bench/peers/.venv: bench/peers/requirements.txt
+	python3 -m venv $@
+	$@/bin/pip install --quiet --requirement $< || { rm -rf $@; exit 1; }
+	@touch $@
 
 clean-demo:
 	rm -rf runs/demo

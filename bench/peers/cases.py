@@ -1,0 +1,33 @@
+"""What is measured, beside what, and how much faster ours has to be."""
+
+from __future__ import annotations
+
+from peers import Shape
+
+SMALL = Shape(d_in=384, d_sae=6144, k=32, batch=4096)
+LARGE = Shape(d_in=768, d_sae=24576, k=32, batch=4096)
+ALL = ("SAELens", "dictionary_learning", "sparsify", "overcomplete", "PyTorch, dense", "PyTorch, sparse")
+TWO = ("SAELens", "dictionary_learning")
+
+# Training steps: case → title, method, shape, peers.
+STEPS = {
+    "topk": ("TopK", "topk", SMALL, ALL),
+    "batch_topk": ("BatchTopK", "batch_topk", SMALL, TWO),
+    "jump_relu": ("JumpReLU", "jump_relu", SMALL, TWO),
+    "matryoshka": ("Matryoshka", "matryoshka", SMALL, TWO),
+    "topk-large": ("TopK, 768 × 24,576", "topk", LARGE, ALL),
+}
+INDEX = "index"
+DEFAULT = ("topk", "batch_topk", "jump_relu", "matryoshka", INDEX)
+
+# Our forms, by `train.precision`; an index is built in f32.
+FORMS = ("f32", "bf16-candidates")
+
+# Ratios below which `run.py --check` fails: (case, peer) → our form → times as fast.
+FLOORS = {
+    ("topk", "SAELens"): {"f32": 9.0, "bf16-candidates": 12.0},
+    ("topk", "dictionary_learning"): {"f32": 7.5, "bf16-candidates": 10.0},
+    ("topk", "sparsify"): {"f32": 2.8, "bf16-candidates": 3.8},
+    **{(case, peer): {"bf16-candidates": 8.0} for case in ("batch_topk", "jump_relu", "matryoshka") for peer in TWO},
+    (INDEX, "PyTorch, sparse"): {"f32": 2.4},
+}
