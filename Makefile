@@ -10,7 +10,7 @@ VENV ?= bench/peers/.venv
 # The browser's tests need one; Debian's is looked for first.
 CHROMIUM ?= $(or $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome)),/usr/bin/chromium)
 
-.PHONY: demo test build page need-cargo need-node need-chromium lint docs test-rust test-page test-browser clean-demo bench bench-peers
+.PHONY: demo test build page need-cargo need-node need-chromium lint docs test-rust test-page test-browser clean-demo bench bench-peers bench-serve
 
 demo: build page
 	$(TARGET)/release/sae demo --port $(PORT)
@@ -56,6 +56,9 @@ bench: need-cargo
 
 bench-peers: need-cargo $(VENV)
 	$(VENV)/bin/python bench/peers/run.py --check
+
+bench-serve: need-cargo
+	python3 bench/serve.py
 
 bench/peers/.venv: bench/peers/requirements.txt
 	python3 -m venv $@

@@ -20,7 +20,7 @@ import cargo
 import machine
 import profile_step
 
-BENCHES = ("encode", "dump", "step", "methods", "shuffle")
+BENCHES = ("encode", "dump", "index", "step", "methods", "shuffle")
 
 
 def measured_since(start: float) -> list[dict[str, Any]]:

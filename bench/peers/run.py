@@ -88,9 +88,11 @@ class Run:
         labels = {"case": INDEX, "round": round_, "beside": "PyTorch, sparse"}
         script = [sys.executable, HERE / "index.py", run / "sae", "--rows", rows]
         peer = self.add(labels | {"tool": "PyTorch, sparse"}, script)
-        ours = self.add(labels | {"tool": "f32"}, [self.sae, "index", run, "--data", dump, "--force", "--json"])
-        if abs(peer["firings"] / ours["n_firings"] - 1) > 1e-4:
-            sys.exit(f"{peer['firings']} firings by PyTorch, {ours['n_firings']} by sae: expected the same")
+        for form in FORMS:
+            command = [self.sae, "index", run, "--data", dump, "--precision", form, "--force", "--json"]
+            ours = self.add(labels | {"tool": form}, command)
+            if abs(peer["firings"] / ours["n_firings"] - 1) > 1e-4:
+                sys.exit(f"{peer['firings']} firings by PyTorch, {ours['n_firings']} by sae: expected the same")
 
     def report(self) -> dict[str, Any]:
         names = re.findall(r"^([\w-]+)==", (HERE / "requirements.txt").read_text(), re.MULTILINE)
