@@ -1,13 +1,13 @@
 //! Tokens as people read them.
 
 use sae_core::index::Index;
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 
 /// The row's token; `[pos]`, or else `[row]`, where the dump has no text for it.
-pub(crate) fn token(index: &Index, row: u64) -> String {
+pub(crate) fn token(index: &Index, row: u64) -> Cow<'_, str> {
     match index.token(row) {
-        Some(token) => token.to_owned(),
-        None => index.pos(row).map_or_else(|| format!("[{row}]"), |pos| format!("[{pos}]")),
+        Some(token) => token.into(),
+        None => index.pos(row).map_or_else(|| format!("[{row}]"), |pos| format!("[{pos}]")).into(),
     }
 }
 

@@ -37,8 +37,9 @@ fn methods(c: &mut Criterion) {
             black_box(&out);
         });
     });
-    for name in names() {
-        let method = Method { name, d_in: D_IN, d_sae: D_SAE, k: K, precision: Precision::F32 };
+    let precisions = [("", Precision::F32), (", bf16 candidates", Precision::Bf16Candidates)];
+    for (name, (form, precision)) in names().flat_map(|name| precisions.map(|form| (name, form))) {
+        let method = Method { name, d_in: D_IN, d_sae: D_SAE, k: K, precision };
         let mut trainer = method.trainer(&x);
         let config = Config::load(None, &[format!("variant.name={name}")]).expect("the name is known");
         let companion = match config.variant.form().companion {
@@ -49,7 +50,7 @@ fn methods(c: &mut Criterion) {
         let batch = Batch { x: x.clone(), companion };
         trainer.step(batch.clone(), 0.0).expect("the loss is finite");
         let l0 = trainer.take_window().l0();
-        group.bench_function(format!("{name} (L0 {l0:.0})"), |b| {
+        group.bench_function(format!("{name}{form} (L0 {l0:.0})"), |b| {
             let step = |batch| trainer.step(batch, 0.0).expect("the loss is finite");
             b.iter_batched(|| batch.clone(), step, BatchSize::LargeInput);
         });

@@ -35,8 +35,8 @@ pub struct Index {
     density: Vec<f64>,
     max: Vec<f32>,
     mean: Vec<f64>,
-    /// The files that queries read.
-    files: [Mapped; 4],
+    /// The large files, of which queries read a little here and there.
+    files: [Mapped; 2],
 }
 
 /// The firings of a latent, by value descending, then by row ascending.
@@ -87,9 +87,7 @@ impl Index {
         latents.expect_rows(meta.d_sae as u64, meta.latents_per_batch)?;
         let documents = table("documents.arrow")?;
         documents.expect_rows(meta.n_documents, usize::MAX)?;
-        let rows = table("rows.arrow")?;
-        let files = [codes_file, postings_file, latents.file.clone(), rows.file.clone()];
-        let rows = Rows::new(rows, &meta)?;
+        let rows = Rows::new(table("rows.arrow")?, &meta)?;
         let document_columns = documents.batches.first().cloned();
         let documents = read_documents(&documents)?;
         let mut by_doc_id: Vec<u32> = (0..documents.len() as u32).collect();
@@ -108,13 +106,13 @@ impl Index {
             documents,
             document_columns,
             by_doc_id,
-            files,
+            files: [codes_file, postings_file],
         };
         index.forget();
         Ok(index)
     }
 
-    /// Gives back the memory of what queries have read. The system keeps it for as long as nobody else
+    /// Gives back the memory of what queries have read of codes and postings. The system keeps it for as long as nobody else
     /// needs it, so that reading it again is fast; but it is no longer this process's.
     pub fn forget(&self) {
         self.files.iter().for_each(Mapped::forget);

@@ -209,7 +209,7 @@ fn rows(document: Document) -> std::ops::Range<u64> {
 
 fn row(index: &Index, place: usize) -> DocumentRow {
     let document = index.documents()[place];
-    let first: Vec<String> = rows(document).take(PREVIEW as usize).map(|row| token(index, row)).collect();
+    let first: Vec<_> = rows(document).take(PREVIEW as usize).map(|row| token(index, row)).collect();
     DocumentRow {
         doc_id: document.doc_id,
         n_rows: document.n_rows,
@@ -239,7 +239,13 @@ fn shown_token(index: &Index, row: u64, top: usize) -> DocumentToken {
     // Stable, so that of equal values the lower latent comes first.
     by_value.sort_by(|a, b| b.value.total_cmp(&a.value));
     by_value.truncate(top);
-    DocumentToken { row, pos: index.pos(row), token: token(index, row), l0: latents.len(), latents: by_value }
+    DocumentToken {
+        row,
+        pos: index.pos(row),
+        token: token(index, row).into_owned(),
+        l0: latents.len(),
+        latents: by_value,
+    }
 }
 
 fn strongest(index: &Index, document: Document) -> Vec<StrongestLatent> {

@@ -7,13 +7,17 @@ use crate::{
         histogram, statistics, top_tokens,
     },
 };
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Everything on the page of a latent, a field per panel.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct LatentPage {
+pub(crate) struct LatentPage<'a> {
     /// Its number.
     latent: u32,
     /// The latent before it, by number.
@@ -27,7 +31,7 @@ pub(crate) struct LatentPage {
     top_tokens: Vec<TopToken>,
     groups: Vec<GroupRates>,
     /// Empty if the latent never fires.
-    examples: Vec<ExampleGroup>,
+    examples: Vec<ExampleGroup<'a>>,
 }
 
 /// One latent: its statistics, tokens, groups and examples.
@@ -44,7 +48,7 @@ pub(crate) async fn latent(
     State(state): State<AppState>,
     Path((sae, latent)): Path<(String, u64)>,
     Query(query): Query<ExamplesQuery>,
-) -> Result<Json<LatentPage>, ApiError> {
+) -> Result<Response, ApiError> {
     blocking(move || {
         query.check()?;
         let index = state.index(&sae)?;
@@ -57,6 +61,7 @@ pub(crate) async fn latent(
                 ))
             })?;
         let stats = index.latent(latent as usize);
+        // Made into text here, while the index is at hand: no token has to be copied before.
         Ok(Json(LatentPage {
             latent,
             previous: latent.checked_sub(1),
@@ -66,7 +71,8 @@ pub(crate) async fn latent(
             groups: groups::panel(index.meta(), &stats),
             examples: examples::panel(&index, &sae, latent, &query),
             top_tokens: top_tokens::panel(stats.top_tokens),
-        }))
+        })
+        .into_response())
     })
     .await
 }

@@ -1,7 +1,7 @@
 use crate::{api::Metadata, draw::Draws, error::ApiError, text::token};
 use sae_core::index::{Index, Postings};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 use utoipa::{IntoParams, ToSchema};
 
 /// Most tokens on either side of an example.
@@ -63,7 +63,7 @@ impl ExamplesQuery {
 
 /// Examples out of a range of the firings by value.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct ExampleGroup {
+pub(crate) struct ExampleGroup<'a> {
     id: GroupId,
     /// For people.
     title: String,
@@ -78,7 +78,7 @@ pub(crate) struct ExampleGroup {
     /// Firings in the group.
     n: usize,
     /// By value, largest first.
-    examples: Vec<Example>,
+    examples: Vec<Example<'a>>,
 }
 
 /// How the examples of a group were chosen.
@@ -95,7 +95,7 @@ pub(crate) enum GroupId {
 
 /// A firing in its context, which never reaches into another document.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Example {
+pub(crate) struct Example<'a> {
     /// The row on which the latent fires.
     row: u64,
     /// Its value there.
@@ -106,7 +106,8 @@ pub(crate) struct Example {
     /// Index of `row` in `tokens`.
     focus: u64,
     /// The tokens around the row and its own; `[pos]` where the dump has no text.
-    tokens: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    tokens: Vec<Cow<'a, str>>,
     /// The latent's value on each of `tokens`, 0 where it does not fire.
     values: Vec<f32>,
     /// Position in the document of the first of `tokens`.
@@ -117,7 +118,12 @@ pub(crate) struct Example {
 }
 
 /// The groups in order: top, five quantiles of ranks, random. A group without firings is left out.
-pub(crate) fn panel(index: &Index, sae: &str, latent: u32, query: &ExamplesQuery) -> Vec<ExampleGroup> {
+pub(crate) fn panel<'a>(
+    index: &'a Index,
+    sae: &str,
+    latent: u32,
+    query: &ExamplesQuery,
+) -> Vec<ExampleGroup<'a>> {
     let postings = index.postings(latent as usize);
     let n = postings.rows.len();
     let group = |id, title, ranks: Range<usize>, chosen: Vec<usize>| {
@@ -152,13 +158,13 @@ pub(crate) fn panel(index: &Index, sae: &str, latent: u32, query: &ExamplesQuery
     std::iter::once(top).chain(quantiles).chain([random]).flatten().collect()
 }
 
-fn example(
-    index: &Index,
+fn example<'a>(
+    index: &'a Index,
     latent: u32,
     postings: Postings<'_>,
     rank: usize,
     query: &ExamplesQuery,
-) -> Example {
+) -> Example<'a> {
     let row = u64::from(postings.rows[rank]);
     let document = index.document_of(row).map(|document| index.documents()[document]);
     let own = document.map_or(row..row + 1, |d| d.first_row..d.first_row + u64::from(d.n_rows));
