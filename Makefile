@@ -10,7 +10,14 @@ VENV ?= bench/peers/.venv
 # The browser's tests need one; Debian's is looked for first.
 CHROMIUM ?= $(or $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome)),/usr/bin/chromium)
 
-.PHONY: demo test build page need-cargo need-node need-chromium lint docs test-rust test-page test-browser clean-demo bench bench-peers bench-serve
+# Lints and tests take everything that can be compiled in, and the same features: a second set would compile
+# most dependencies again, since their macros differ in features too. Documentation takes the default ones,
+# and so checks them.
+FEATURES := --features wgpu
+# Where Vulkan's loader looks for drivers, besides these two variables.
+VULKAN_DRIVERS = $(VK_DRIVER_FILES)$(VK_ICD_FILENAMES)$(wildcard $(addsuffix /vulkan/icd.d/*.json,/usr/share /usr/local/share /etc $(HOME)/.local/share))
+
+.PHONY: demo test build page need-cargo need-node need-chromium need-vulkan lint docs test-rust test-page test-browser clean-demo bench bench-peers bench-serve
 
 demo: build page
 	$(TARGET)/release/sae demo --port $(PORT)
@@ -33,12 +40,12 @@ test: lint test-rust test-page test-browser
 
 lint: need-cargo web/node_modules/.package-lock.json
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(FEATURES) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	cd web && npm run lint
 
-test-rust: need-cargo
-	$(CARGO) test --workspace --locked
+test-rust: need-cargo need-vulkan
+	$(CARGO) test --workspace --locked $(FEATURES)
 
 test-page: web/node_modules/.package-lock.json
 	cd web && npm test
@@ -47,7 +54,7 @@ test-page: web/node_modules/.package-lock.json
 # `cargo test` builds the binary too; `cargo build` would compile half of the dependencies again, with
 # fewer features.
 test-browser: need-cargo need-chromium page
-	$(CARGO) test --workspace --locked --no-run
+	$(CARGO) test --workspace --locked $(FEATURES) --no-run
 	CHROMIUM=$(CHROMIUM) web/test-browser.sh $(TARGET)/debug/sae
 
 # Both write bench/runs/DATE-MACHINE: bench/README.md. Nothing else should run meanwhile.
@@ -76,3 +83,6 @@ need-node:
 
 need-chromium:
 	@test -x $(CHROMIUM) || { echo "Chromium is missing: apt-get install chromium, or CHROMIUM=/path/to/chrome make test"; exit 1; }
+
+need-vulkan:
+	@test "$$(uname)" = Darwin || test -n "$(VULKAN_DRIVERS)" || { echo "A Vulkan driver is missing: apt-get install mesa-vulkan-drivers (one in software), or install that of the GPU"; exit 1; }

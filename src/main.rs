@@ -28,6 +28,8 @@ fn main() -> ExitCode {
             return code;
         }
     };
+    #[cfg(feature = "wgpu")]
+    keep_drivers_quiet();
     hold_panics_back();
     match std::panic::catch_unwind(AssertUnwindSafe(|| arguments.run())) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -40,6 +42,16 @@ fn main() -> ExitCode {
             eprintln!("{panic}\nerror: this is a bug in sae; please report it with the lines above");
             ExitCode::from(2)
         }
+    }
+}
+
+/// A layer of Mesa's Vulkan drivers, which puts the GPU of the desktop first, complains on stderr where there
+/// is no desktop, whenever drivers are looked for. There it has nothing to do, and may be left out.
+#[cfg(feature = "wgpu")]
+fn keep_drivers_quiet() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: `main` calls this before there is another thread.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

@@ -4,40 +4,10 @@
 
 mod support;
 
-use sae_train::{Config, variants};
+use sae_train::variants;
 use serde_json::Value;
 use std::path::Path;
-use support::{lists, lists_of, rows, sae, text, write_dump, write_parquet};
-
-/// A dump with two activation columns, a gradient and a target.
-fn write_all_columns(dir: &Path) {
-    let x = rows(2000);
-    let changed =
-        |change: fn(usize, f32) -> f32| lists(x.iter().enumerate().map(|(i, &x)| change(i, x)).collect());
-    fs_err::create_dir(dir).unwrap();
-    write_parquet(
-        &dir.join("0.parquet"),
-        &[
-            ("activation", lists(x.clone())),
-            ("other", changed(|_, x| 0.5 * x)),
-            ("gradient", changed(|i, _| (i as f32).sin())),
-            ("target", changed(|_, x| x.max(0.0) - 0.3)),
-        ],
-    );
-}
-
-fn settings(name: &str) -> Vec<String> {
-    let mut sets: Vec<String> =
-        ["sae.d_sae=48", "train.batch_size=64", "train.rows=6400", "optim.lr=0.003"].map(Into::into).into();
-    sets.push(format!("variant.name={name}"));
-    let k = "variant.k=4".to_owned();
-    if Config::load(None, &[sets[4].clone(), k.clone()]).is_ok() {
-        sets.push(k);
-    }
-    let columns = if name == "crosscoder" { "[\"activation\",\"other\"]" } else { "activation" };
-    sets.push(format!("data.activation_column={columns}"));
-    sets
-}
+use support::{lists, lists_of, rows, sae, settings, text, write_all_columns, write_dump, write_parquet};
 
 #[test]
 fn from_a_dump_to_an_index() {

@@ -60,7 +60,8 @@ pub fn start(config: Config, source: Source<'_>, run: &RunDir, watch: &mut dyn W
     }
     let new = !run.root().exists();
     fs_err::create_dir_all(run.root())?;
-    let result = Session::open(config, source, run, watch).and_then(|session| session.begin(watch));
+    let result = Session::open(config, source, run, watch)
+        .and_then(|session| device::on(source.device, || session.begin(watch)));
     if new && !run.config().exists() {
         // Nothing was written but the directory itself; if that cannot go either, it does no harm.
         let _ = fs_err::remove_dir(run.root());
@@ -91,8 +92,8 @@ pub fn resume(source: Source<'_>, run: &RunDir, watch: &mut dyn Watch) -> Result
         )));
     }
     match checkpoint {
-        Some(checkpoint) => session.go_on(checkpoint, watch),
-        None => session.begin(watch),
+        Some(checkpoint) => device::on(source.device, || session.go_on(checkpoint, watch)),
+        None => device::on(source.device, || session.begin(watch)),
     }
 }
 
@@ -122,6 +123,7 @@ impl<'a> Session<'a> {
             ))
         })?;
         check_normalize(&config, &sizes)?;
+        device::check_room(source.device, sizes.d_sae * sizes.d_in.max(sizes.d_out))?;
         let train = &config.shared.train;
         let n_rows = dump.n_rows();
         let options = ShuffleOptions {

@@ -28,6 +28,11 @@ fn devices() -> Vec<Device> {
         #[allow(deprecated, reason = "burn 0.22 deprecates ndarray; users ask for it")]
         devices.push(Device::ndarray());
     }
+    if cfg!(feature = "wgpu") {
+        devices.push(
+            sae_train::device::open("wgpu").expect("a driver, or Mesa's in software (mesa-vulkan-drivers)"),
+        );
+    }
     devices
 }
 

@@ -1,3 +1,4 @@
+use super::devices;
 use anyhow::bail;
 use sae_core::{
     Normalize,
@@ -11,7 +12,8 @@ use std::path::Path;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// A dump (file, directory or glob), a run, or the word `devices`
+    /// A dump (file, directory or glob), a run, an SAE, or the word `devices`: where this machine can train.
+    /// A folder of this name is `./devices`
     #[arg(value_name = "PATH|devices")]
     what: String,
     /// Print it as JSON on stdout
@@ -21,6 +23,10 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        if self.what == "devices" {
+            devices::print(self.json);
+            return Ok(());
+        }
         let found = self.find()?;
         if self.json {
             println!("{found}");
@@ -31,10 +37,6 @@ impl Inspect {
     }
 
     fn find(&self) -> anyhow::Result<Value> {
-        if self.what == "devices" {
-            let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            return Ok(json!({"devices": sae_train::device::names(), "threads": threads}));
-        }
         let run = RunDir::new(&self.what);
         if run.exists() {
             return inspect_run(&run);

@@ -1,6 +1,7 @@
 //! The command line, one file per command.
 
 mod demo;
+mod devices;
 mod eval;
 mod index;
 mod inspect;

@@ -23,7 +23,7 @@ pub(crate) struct Train {
     /// One setting over the file's, such as train.batch_size=2048 (repeatable)
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
-    /// Where to train; `sae inspect devices` lists what there is
+    /// Where to train: cpu, ndarray, wgpu or wgpu:N; `sae inspect devices` lists what there is
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     /// Go on with the run from its newest checkpoint

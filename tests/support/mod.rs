@@ -9,6 +9,7 @@ use arrow::{
 };
 use assert_cmd::Command;
 use parquet::arrow::ArrowWriter;
+use sae_train::Config;
 use std::{path::Path, sync::Arc};
 
 /// The sample dump.
@@ -37,6 +38,37 @@ pub(crate) fn write_dump(dir: &Path, n_rows: usize, change: impl FnOnce(&mut Vec
     change(&mut x);
     fs_err::create_dir(dir).unwrap();
     write_parquet(&dir.join("0.parquet"), &[("activation", lists(x))]);
+}
+
+/// A dump with two activation columns, a gradient and a target.
+pub(crate) fn write_all_columns(dir: &Path) {
+    let x = rows(2000);
+    let changed =
+        |change: fn(usize, f32) -> f32| lists(x.iter().enumerate().map(|(i, &x)| change(i, x)).collect());
+    fs_err::create_dir(dir).unwrap();
+    write_parquet(
+        &dir.join("0.parquet"),
+        &[
+            ("activation", lists(x.clone())),
+            ("other", changed(|_, x| 0.5 * x)),
+            ("gradient", changed(|i, _| (i as f32).sin())),
+            ("target", changed(|_, x| x.max(0.0) - 0.3)),
+        ],
+    );
+}
+
+/// Settings of a small SAE by a method, on the columns of [`write_all_columns`].
+pub(crate) fn settings(name: &str) -> Vec<String> {
+    let mut sets: Vec<String> =
+        ["sae.d_sae=48", "train.batch_size=64", "train.rows=6400", "optim.lr=0.003"].map(Into::into).into();
+    sets.push(format!("variant.name={name}"));
+    let k = "variant.k=4".to_owned();
+    if Config::load(None, &[sets[4].clone(), k.clone()]).is_ok() {
+        sets.push(k);
+    }
+    let columns = if name == "crosscoder" { "[\"activation\",\"other\"]" } else { "activation" };
+    sets.push(format!("data.activation_column={columns}"));
+    sets
 }
 
 /// `n_rows` rows of width 16 made of sparse, non-negative causes.

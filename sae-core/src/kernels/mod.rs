@@ -49,6 +49,7 @@ pub use error::{row_errors, row_errors_grad};
 pub use keep::{Choice, Keep, Scores, encode_keeping};
 pub use levels::{cumulate, cumulate_grad, sum_of_first_levels};
 pub use norms::{row_norms, row_norms_grad};
+pub use product::{has_bf16_products, instruction_set};
 use rows::{build, build_rows};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::Selection;

@@ -14,6 +14,8 @@ const DEPTH: usize = 384;
 /// The inner loop for the processor that runs this.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kernel {
+    /// What people call its instructions.
+    name: &'static str,
     /// Inputs of a tile.
     pub(super) height: usize,
     /// Latents of a tile.
@@ -32,12 +34,25 @@ pub(super) struct Kernel {
 type Tile = unsafe fn(&[f32], &[f32], Option<&[f32]>, &mut [f32], usize);
 
 #[cfg(target_arch = "x86_64")]
-const AVX512: Kernel = Kernel { height: 12, width: 32, form: Form::F32, tile: tile_avx512 };
+const AVX512: Kernel = Kernel { name: "AVX-512", height: 12, width: 32, form: Form::F32, tile: tile_avx512 };
 #[cfg(target_arch = "x86_64")]
-const AVX512_BF16: Kernel = Kernel { height: 12, width: 32, form: Form::Bf16, tile: tile_avx512_bf16 };
+const AVX512_BF16: Kernel =
+    Kernel { name: "AVX512-BF16", height: 12, width: 32, form: Form::Bf16, tile: tile_avx512_bf16 };
 #[cfg(target_arch = "x86_64")]
-const AVX2: Kernel = Kernel { height: 6, width: 16, form: Form::F32, tile: tile_avx2 };
-const PORTABLE: Kernel = Kernel { height: 4, width: 16, form: Form::F32, tile: tile_portable };
+const AVX2: Kernel = Kernel { name: "AVX2", height: 6, width: 16, form: Form::F32, tile: tile_avx2 };
+const PORTABLE: Kernel =
+    Kernel { name: "portable", height: 4, width: 16, form: Form::F32, tile: tile_portable };
+
+/// The instructions that the kernels use on this processor: `AVX-512`, `AVX2`, or `portable`, which are
+/// those that every processor of its architecture has.
+pub fn instruction_set() -> &'static str {
+    Kernel::detect().name
+}
+
+/// Whether [`super::Precision::Bf16Candidates`] is faster on this processor, by products of bf16.
+pub fn has_bf16_products() -> bool {
+    Kernel::detect_bf16().is_some()
+}
 
 impl Kernel {
     /// The best for this processor.

@@ -8,10 +8,10 @@ use burn::backend::{Backend, ExtensionType, Flex, TensorMetadata, backend_extens
 use sae_core::kernels::{self, Choice};
 use std::sync::Arc;
 
+#[cfg(feature = "wgpu")]
+use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
-#[cfg(feature = "wgpu")]
-use burn::backend::cubecl::CubeBackend;
 
 /// What [`SparseOps::sparse_encode`] gives.
 #[derive(ExtensionType)]
@@ -217,4 +217,4 @@ impl SparseOps for Flex {}
 impl SparseOps for NdArray {}
 
 #[cfg(feature = "wgpu")]
-impl SparseOps for CubeBackend {}
+impl SparseOps for Cube {}

@@ -7,11 +7,11 @@ use burn::backend::{
 use burn::tensor::{Tensor, TensorData};
 use sae_core::kernels::{self, AdamStep};
 
+#[cfg(feature = "wgpu")]
+use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-#[cfg(feature = "wgpu")]
-use burn::backend::cubecl::CubeBackend;
 
 /// Adam's running means of a weight's gradient and of its square.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ impl OptimizerOps for Flex {}
 impl OptimizerOps for NdArray {}
 
 #[cfg(feature = "wgpu")]
-impl OptimizerOps for CubeBackend {}
+impl OptimizerOps for Cube {}
 
 // Parameters are updated outside the graph; the trait's bodies read through it.
 impl<B: OptimizerOps, C: CheckpointStrategy> OptimizerOps for Autodiff<B, C> {}

@@ -64,9 +64,14 @@ impl Method {
 
     /// A trainer with the initial weights that a run has.
     pub(crate) fn fresh(&self) -> Trainer {
+        self.fresh_on(&Device::flex())
+    }
+
+    /// The same on some device.
+    pub(crate) fn fresh_on(&self, device: &Device) -> Trainer {
         let Sizes { d_in, d_out, d_sae, .. } = self.sizes;
         let length = self.variant().form().initial_length;
-        self.trainer(Params::initial([d_in, d_sae], vec![0.0; d_out], length, 7, &Device::flex()))
+        self.trainer(Params::initial([d_in, d_sae], vec![0.0; d_out], length, 7, device))
     }
 
     pub(crate) fn batch(&self, seed: u64) -> Batch {
