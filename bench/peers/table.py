@@ -28,7 +28,7 @@ def times(measurement: Measurement) -> list[float]:
 
 
 def brief(measurement: Measurement) -> str:
-    return f"{duration(times(measurement))}, {measurement['peak_mib']} MiB"
+    return f"{duration(times(measurement))}, {measurement.get('peak_mib', '?')} MiB"
 
 
 def duration(ms: list[float]) -> str:
@@ -68,7 +68,7 @@ def markdown(report: dict[str, Any], path: Path) -> str:
             own = [m for m in of_case if m["tool"] == tool]
             cells = [f"sae, {tool}" if tool in FORMS else tool]
             cells.append(duration([t for m in own for t in times(m)]))
-            cells.append(str(max(m["peak_mib"] for m in own)))
+            cells.append(str(max((m["peak_mib"] for m in own if "peak_mib" in m), default="")))
             for form in FORMS:
                 of_form = ratios(report, case, tool, form)
                 cells.append(spread(of_form) if of_form else "")
