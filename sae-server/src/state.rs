@@ -16,9 +16,9 @@ use std::{
     },
 };
 
-/// Answers after which the memory of what an index has read is given back: a page of a latent touches
-/// some megabytes, and all pages together the whole index.
-const FORGET_AFTER: usize = 16;
+/// Answers after which the memory of what an index has read is given back: all pages of latents together
+/// touch the whole of its postings.
+const FORGET_AFTER: usize = 64;
 
 /// What all requests share: the served folder, and what was read from it.
 ///

@@ -1,6 +1,6 @@
 //! Lists of (number, value) pairs as two Arrow list columns: the shape of codes and of postings.
 
-use super::table::Table;
+use super::table::{Mapped, Table};
 use crate::Result;
 use arrow::{
     array::{Array, AsArray, LargeListArray, PrimitiveArray, RecordBatch},
@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{ArrowPrimitiveType, DataType, Field, Float32Type, Schema, SchemaRef, UInt32Type},
     error::ArrowError,
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// The lists of one record batch, without copying.
 #[derive(Debug)]
@@ -55,6 +55,20 @@ impl Lists {
     pub(super) fn get(&self, i: usize) -> (&[u32], &[f32]) {
         let range = self.offsets[i] as usize..self.offsets[i + 1] as usize;
         (&self.numbers[range.clone()], &self.values[range])
+    }
+
+    /// The value beside `number` in each of some lists of increasing numbers, or 0; read from the file that
+    /// the lists lie in.
+    pub(super) fn find(&self, number: u32, lists: Range<usize>, file: &Mapped) -> Vec<f32> {
+        let offsets = &self.offsets[lists.start..=lists.end];
+        let start = offsets[0] as usize;
+        let numbers = file.copy(&self.numbers[start..offsets[lists.len()] as usize]);
+        let value = |ends: &[i64]| {
+            let first = ends[0] as usize;
+            let found = numbers[first - start..ends[1] as usize - start].binary_search(&number);
+            found.map_or(0.0, |i| file.copy(&self.values[first + i..=first + i])[0])
+        };
+        offsets.windows(2).map(value).collect()
     }
 }
 

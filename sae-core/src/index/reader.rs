@@ -12,7 +12,7 @@ use arrow::{
 };
 use rayon::prelude::*;
 use serde_json::Value;
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 /// The columns of `documents.arrow` that every index has.
 const DOCUMENT_COLUMNS: [&str; 3] = ["doc_id", "first_row", "n_rows"];
@@ -35,7 +35,7 @@ pub struct Index {
     density: Vec<f64>,
     max: Vec<f32>,
     mean: Vec<f64>,
-    /// The large files, of which queries read a little here and there.
+    /// The large files, codes and postings, of which queries read a little here and there.
     files: [Mapped; 2],
 }
 
@@ -187,13 +187,20 @@ impl Index {
         self.codes[row / self.meta.batch_rows].get(row % self.meta.batch_rows)
     }
 
-    /// The latent's value on the row, 0 where it does not fire.
+    /// The latent's value on each of the rows, 0 where it does not fire.
     ///
     /// # Panics
-    /// If `row` is not below `meta().n_rows`.
-    pub fn value_at(&self, row: u64, latent: u32) -> f32 {
-        let (latents, values) = self.codes(row);
-        latents.binary_search(&latent).map_or(0.0, |i| values[i])
+    /// If the rows are not all below `meta().n_rows`.
+    pub fn values_on(&self, rows: Range<u64>, latent: u32) -> Vec<f32> {
+        let (mut rows, per_batch) = (rows.start as usize..rows.end as usize, self.meta.batch_rows);
+        let mut values = Vec::with_capacity(rows.len());
+        while !rows.is_empty() {
+            let (batch, first) = (rows.start / per_batch, rows.start % per_batch);
+            let last = per_batch.min(first + rows.len());
+            values.extend(self.codes[batch].find(latent, first..last, &self.files[0]));
+            rows.start += last - first;
+        }
+        values
     }
 
     /// The row's token; none without tokens, where it is null, and beyond the last row.

@@ -15,8 +15,11 @@ use arrow::{
         writer::FileWriter,
     },
 };
+use bytemuck::Pod;
 use memmap2::Mmap;
 use rayon::prelude::*;
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
 use std::{
     io::BufWriter,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -36,7 +39,10 @@ pub(super) struct Table {
 
 /// A file in memory.
 #[derive(Debug, Clone)]
-pub(super) struct Mapped(Arc<Mmap>);
+pub(super) struct Mapped {
+    map: Arc<Mmap>,
+    file: Arc<fs_err::File>,
+}
 
 impl Mapped {
     /// Gives back the memory of what was read of the file so far; what is read again is loaded again.
@@ -47,7 +53,23 @@ impl Mapped {
         // SAFETY: nobody writes to the map, so its pages are those of the file whenever they are loaded.
         // That the system keeps them after all is no error.
         #[cfg(unix)]
-        let _ = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        let _ = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
+
+    /// A copy of some of the map, read from the file: to touch a few numbers in the map would bring the 64 KB
+    /// around them into this process's memory, which takes longer and is soon all of the file.
+    pub(super) fn copy<T: Pod>(&self, numbers: &[T]) -> Vec<T> {
+        #[cfg(unix)]
+        if let Some(offset) = (numbers.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize) {
+            let mut copy = vec![T::zeroed(); numbers.len()];
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut copy);
+            if offset + bytes.len() <= self.map.len()
+                && self.file.file().read_exact_at(bytes, offset as u64).is_ok()
+            {
+                return copy;
+            }
+        }
+        numbers.to_vec()
     }
 }
 
@@ -76,7 +98,7 @@ impl Table {
         let decoded = catch_unwind(AssertUnwindSafe(|| decode(&buffer)));
         let decoded = decoded.map_err(|_panic| corrupt("a batch that points outside the file".to_owned()))?;
         let (schema, batches) = decoded.map_err(|error| corrupt(error.to_string()))?;
-        let file = Mapped(map);
+        let file = Mapped { map, file: Arc::new(file) };
         // Checking has read more than most readers will.
         file.forget();
         Ok(Self { path: path.to_owned(), schema, batches, file })

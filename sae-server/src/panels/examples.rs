@@ -175,7 +175,7 @@ fn example<'a>(
         doc_id: document.map(|document| document.doc_id),
         focus: row - shown.start,
         tokens: shown.clone().map(|row| token(index, row)).collect(),
-        values: shown.clone().map(|row| index.value_at(row, latent)).collect(),
+        values: index.values_on(shown.clone(), latent),
         first_pos: index.pos(shown.start),
         metadata: index.metadata(row).into(),
     }

@@ -126,10 +126,13 @@ fn check_index(index: &Index, codes: &Codes, sae: &Sae, dump: &Dump) -> Result<(
         check_latent(&stats, &firings, sae, dump)?;
         n_dead += u64::from(stats.dead);
         let rows: BTreeSet<u32> = firings.iter().map(|&(row, _)| row).collect();
-        for row in 0..dump.n_rows() as u64 {
-            let value =
-                firings.iter().find(|firing| u64::from(firing.0) == row).map_or(0.0, |firing| firing.1);
-            prop_assert_eq!(index.value_at(row, latent as u32), value);
+        let n_rows = dump.n_rows() as u64;
+        let value_on = |row: u64| {
+            firings.iter().find(|firing| u64::from(firing.0) == row).map_or(0.0, |firing| firing.1)
+        };
+        for rows in [0..n_rows, n_rows / 3..n_rows, 0..0] {
+            let expected: Vec<f32> = rows.clone().map(value_on).collect();
+            prop_assert_eq!(index.values_on(rows, latent as u32), expected);
         }
         let documents: BTreeSet<i64> = rows.iter().map(|&row| dump.doc_ids[row as usize]).collect();
         prop_assert_eq!(stats.documents as usize, if has("doc_id") { documents.len() } else { 0 });
