@@ -2,7 +2,13 @@
 //!
 //! `cargo bench -p sae-core --bench encode`
 
+#[path = "support/noise.rs"]
+mod noise;
+#[path = "support/product.rs"]
+mod product;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use noise::noise;
 use sae_core::{
     Rule, Sae,
     kernels::{self, Encoder, Precision, Selection},
@@ -12,50 +18,16 @@ const BATCH: usize = 4096;
 /// The width of a small sentence encoder, and of GPT-2 small.
 const SHAPES: [(usize, usize); 2] = [(384, 6144), (768, 24576)];
 
-fn noise(n: usize, scale: f32) -> Vec<f32> {
-    let mut state = 88172645463325252u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..n).map(|_| (uniform() + uniform() + uniform() + uniform() - 2.0) * 1.732 * scale).collect()
-}
-
 fn encode(c: &mut Criterion) {
     for (d_in, d_sae) in SHAPES {
         let mut group = c.benchmark_group(format!("encode/{d_in}x{d_sae}"));
         group.throughput(Throughput::Elements(BATCH as u64)).sample_size(10);
-        let x = noise(BATCH * d_in, 1.0);
-        let w = noise(d_sae * d_in, (d_in as f32).sqrt().recip());
+        let x = noise(BATCH * d_in, 1);
+        let w = noise(d_sae * d_in, d_in);
         let mut out = vec![0.0f32; BATCH * d_sae];
         group.bench_function("bound: dense product", |b| {
             b.iter(|| {
-                // SAFETY: the strides describe three whole, initialised buffers.
-                unsafe {
-                    gemm::gemm(
-                        BATCH,
-                        d_sae,
-                        d_in,
-                        out.as_mut_ptr(),
-                        1,
-                        d_sae as isize,
-                        false,
-                        x.as_ptr(),
-                        1,
-                        d_in as isize,
-                        w.as_ptr(),
-                        d_in as isize,
-                        1,
-                        0.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        gemm::Parallelism::Rayon(0),
-                    );
-                }
+                product::multiply(&x, &w, &mut out, d_in);
             });
         });
         let sae = Sae::new(Rule::TopK { k: 32 }, w.clone(), vec![0.0; d_sae], w, vec![0.0; d_in]);

@@ -3,7 +3,13 @@
 //!
 //! `cargo bench --workspace --bench index`
 
+#[path = "support/noise.rs"]
+mod noise;
+#[path = "support/product.rs"]
+mod product;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use noise::noise;
 use sae_core::{
     Rule, Sae,
     dump::{Columns, Dtype, Dump, DumpInfo, DumpOptions, DumpWriter, DumpWriterOptions},
@@ -23,17 +29,6 @@ const BATCH: usize = 8192;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn noise(n: usize, scale: f32) -> Vec<f32> {
-    let mut state = 88172645463325252u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..n).map(|_| (uniform() + uniform() + uniform() + uniform() - 2.0) * 1.732 * scale).collect()
-}
-
 fn build(dir: &Path, sae: &Sae, dump: &Dump, precision: Precision) {
     let options = IndexOptions { precision, ..IndexOptions::default() };
     let mut builder = IndexBuilder::create(dir, sae, dump.other_columns(), options).expect("a new directory");
@@ -48,13 +43,13 @@ fn index(c: &mut Criterion) {
     unsafe { libmimalloc_sys::mi_option_set(libmimalloc_sys::mi_option_use_numa_nodes - 1, -1) };
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("dump");
-    let x = noise(ROWS * D_IN, 1.0);
+    let x = noise(ROWS * D_IN, 1);
     let options = DumpWriterOptions { dtype: Dtype::F16, ..Default::default() };
     let mut writer = DumpWriter::create(&path, D_IN, options, DumpInfo::default()).expect("a new directory");
     writer.write(&x, None).expect("finite numbers");
     writer.finish().expect("room on disk");
     let dump = Dump::open(path.to_str().expect("UTF-8"), &DumpOptions::default()).expect("a sound dump");
-    let w = noise(D_SAE * D_IN, (D_IN as f32).sqrt().recip());
+    let w = noise(D_SAE * D_IN, D_IN);
     let sae = Sae::new(Rule::TopK { k: K }, w.clone(), vec![0.0; D_SAE], w, vec![0.0; D_IN]);
 
     let mut group = c.benchmark_group(format!("index/{D_IN}x{D_SAE}"));
@@ -63,30 +58,7 @@ fn index(c: &mut Criterion) {
     group.bench_function("bound: encoder products", |b| {
         b.iter(|| {
             for x in x.chunks_exact(BATCH * D_IN) {
-                // SAFETY: the strides describe three whole, initialised buffers.
-                unsafe {
-                    gemm::gemm(
-                        BATCH,
-                        D_SAE,
-                        D_IN,
-                        out.as_mut_ptr(),
-                        1,
-                        D_SAE as isize,
-                        false,
-                        x.as_ptr(),
-                        1,
-                        D_IN as isize,
-                        sae.w_enc.as_ptr(),
-                        D_IN as isize,
-                        1,
-                        0.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        gemm::Parallelism::Rayon(0),
-                    );
-                }
+                product::multiply(x, &sae.w_enc, &mut out, D_IN);
             }
         });
     });

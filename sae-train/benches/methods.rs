@@ -5,12 +5,15 @@
 
 #[path = "support/method.rs"]
 mod method;
-#[path = "support/product.rs"]
+#[path = "../../sae-core/benches/support/noise.rs"]
+mod noise;
+#[path = "../../sae-core/benches/support/product.rs"]
 mod product;
 mod support;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use method::Method;
+use noise::noise;
 use sae_core::kernels::Precision;
 use sae_train::{
     Config,
@@ -18,7 +21,7 @@ use sae_train::{
     variants::{Companion, names},
 };
 use std::hint::black_box;
-use support::{keep_freed_memory, noise};
+use support::keep_freed_memory;
 
 const BATCH: usize = 4096;
 const D_IN: usize = 384;

@@ -7,13 +7,16 @@
 
 #[path = "support/method.rs"]
 mod method;
+#[path = "../../sae-core/benches/support/noise.rs"]
+mod noise;
 mod support;
 
 use method::Method;
+use noise::noise;
 use sae_core::kernels::Precision;
 use sae_train::shuffle::Batch;
 use std::{collections::BTreeMap, time::Instant};
-use support::{keep_freed_memory, noise};
+use support::keep_freed_memory;
 
 const WARM_UP: usize = 2;
 

@@ -7,16 +7,19 @@
 
 #[path = "support/method.rs"]
 mod method;
-#[path = "support/product.rs"]
+#[path = "../../sae-core/benches/support/noise.rs"]
+mod noise;
+#[path = "../../sae-core/benches/support/product.rs"]
 mod product;
 mod support;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use method::Method;
+use noise::noise;
 use sae_core::kernels::Precision;
 use sae_train::shuffle::Batch;
 use std::hint::black_box;
-use support::{keep_freed_memory, noise};
+use support::keep_freed_memory;
 
 const BATCH: usize = 4096;
 /// The width of a small sentence encoder, and of GPT-2 small.
