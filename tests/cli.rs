@@ -64,7 +64,21 @@ fn train_eval_index_and_inspect() {
         .assert()
         .code(1)
         .stderr(predicate::str::contains("--force"));
-    sae(&["index", text(&run), "--data", text(&data), "--force", "--json"]).assert().success();
+    // Candidates by bf16, which are the default, are chosen among in f32.
+    let built = |precision: &[&str]| -> Value {
+        let arguments = ["index", text(&run), "--data", text(&data), "--force", "--json"];
+        let output = sae(&[&arguments, precision].concat()).output().unwrap();
+        assert!(output.status.success(), "{precision:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (fast, exact) = (built(&[]), built(&["--precision", "f32"]));
+    assert_eq!(fast["n_firings"], exact["n_firings"]);
+    let fvu = |meta: &Value| meta["fvu"].as_f64().unwrap();
+    assert!((fvu(&fast) - fvu(&exact)).abs() < 1e-5 * fvu(&exact), "{} and {}", fast["fvu"], exact["fvu"]);
+    sae(&["index", text(&run), "--data", text(&data), "--precision", "f16"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("bf16-candidates"));
     sae(&["inspect", text(&run)]).assert().success().stdout(predicate::str::contains("topk"));
     sae(&["inspect", text(&data)]).assert().success().stdout(predicate::str::contains("2000"));
     sae(&["inspect", "devices"]).assert().success().stdout(predicate::str::contains("cpu"));

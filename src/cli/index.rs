@@ -23,9 +23,9 @@ pub(crate) struct Index {
     /// Main memory for sorting, in MiB
     #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB)]
     memory: usize,
-    /// How latents are chosen; the codes are those of f32 either way
-    #[arg(long, value_parser = ["f32", "bf16-candidates"], default_value = "bf16-candidates")]
-    precision: String,
+    /// How latents are looked for; values are of f32 either way
+    #[arg(long, value_enum, default_value_t = Search::Bf16Candidates)]
+    precision: Search,
     /// Build it again if there is one
     #[arg(long)]
     force: bool,
@@ -34,17 +34,30 @@ pub(crate) struct Index {
     json: bool,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Search {
+    /// All pre-activations in f32
+    F32,
+    /// Candidates by a product in bf16, where the processor has one
+    Bf16Candidates,
+}
+
+impl From<Search> for Precision {
+    fn from(search: Search) -> Self {
+        match search {
+            Search::F32 => Self::F32,
+            Search::Bf16Candidates => Self::Bf16Candidates,
+        }
+    }
+}
+
 impl Index {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let run = RunDir::new(self.run);
         if run.index().exists() && !self.force {
             bail!("{} exists already. Give --force to build it again", run.index().display());
         }
-        let precision = match self.precision.as_str() {
-            "bf16-candidates" => Precision::Bf16Candidates,
-            _ => Precision::F32,
-        };
-        let meta = build(&run, &self.data, self.memory << 20, precision)?;
+        let meta = build(&run, &self.data, self.memory << 20, self.precision.into())?;
         if self.json {
             println!("{}", serde_json::to_string(&meta)?);
         } else {
