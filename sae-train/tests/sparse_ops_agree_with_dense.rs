@@ -193,6 +193,37 @@ fn errors_of_rows() {
     }
 }
 
+/// In one operation, of targets that gradients flow to.
+#[test]
+fn errors_of_reconstructions() {
+    for device in devices() {
+        for case in &CASES {
+            let weights = row_weights(case.rows, &device);
+            let w = weights.clone();
+            let target = |x: Tensor<2>, params: &Weights| x.autodiff() * params.b_dec.clone().unsqueeze();
+            compare(
+                case,
+                &device,
+                &move |x, params| {
+                    let codes = encode(x.clone(), params, Keep::Positive);
+                    let (w_dec, b_dec) = (params.w_dec.clone(), params.b_dec.clone());
+                    let found = ops::reconstruct(target(x.clone(), params), &codes, w_dec, b_dec.clone());
+                    let out = ops::decode(&codes, params.w_dec.clone(), b_dec).inner();
+                    let residual = target(x, params).inner() - out;
+                    assert_close("residual", found.residual(), residual);
+                    (found.errors * weights.clone()).sum()
+                },
+                &move |x, params| {
+                    let acts = relu(pre_acts(x.clone(), params));
+                    let out = acts.matmul(params.w_dec.clone()) + params.b_dec.clone().unsqueeze();
+                    let errors = (target(x, params) - out).powi_scalar(2).sum_dim(1).flatten::<1>(0, 1);
+                    (errors * w.clone()).sum()
+                },
+            );
+        }
+    }
+}
+
 /// `Σ acts · ‖W_dec‖`, the penalty of SAEs with free decoder rows.
 #[test]
 fn penalties_by_the_lengths_of_rows() {

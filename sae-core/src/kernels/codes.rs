@@ -37,8 +37,16 @@ impl Codes {
     /// # Panics
     /// If `r` is not below [`Codes::n_rows`].
     pub fn row(&self, r: usize) -> (&[u32], &[f32]) {
-        let range = self.offsets[r] as usize..self.offsets[r + 1] as usize;
+        let range = self.entries(r);
         (&self.latents[range.clone()], &self.values[range])
+    }
+
+    /// Where the entries of row `r` stand.
+    ///
+    /// # Panics
+    /// If `r` is not below [`Codes::n_rows`].
+    pub fn entries(&self, r: usize) -> Range<usize> {
+        self.offsets[r] as usize..self.offsets[r + 1] as usize
     }
 
     pub(in crate::kernels) fn push_row(&mut self, latents: &[u32], values: &[f32]) {

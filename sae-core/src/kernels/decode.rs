@@ -17,19 +17,25 @@ fn density(nnz: usize, n_rows: usize, d_sae: usize) -> f64 {
     nnz as f64 / (n_rows as f64 * d_sae as f64)
 }
 
-/// `x̂[r, :] = bias + Σ_j values[r, j] · w_dec[latents[r, j], :]`, `[n_rows, d_in]`.
-pub fn decode(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
-    if density(codes.nnz(), codes.n_rows(), w_dec.len() / bias.len()) > DENSE_ROWS {
-        return dense::decode(codes, w_dec, bias);
-    }
-    gather(codes, w_dec, bias)
+/// Whether codes are so many that gathering rows of `W_dec` is slower than a product.
+pub(super) fn is_dense(codes: &Codes, d_sae: usize) -> bool {
+    density(codes.nnz(), codes.n_rows(), d_sae) > DENSE_ROWS
 }
 
-fn gather(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
+/// `x̂[r, :] = bias + Σ_j values[r, j] · w_dec[latents[r, j], :]`, `[n_rows, d_in]`, with `values` `[nnz]` in
+/// the place of those of the codes.
+pub fn decode(codes: &Codes, values: &[f32], w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
+    if is_dense(codes, w_dec.len() / bias.len()) {
+        return dense::decode(codes, values, w_dec, bias);
+    }
+    gather(codes, values, w_dec, bias)
+}
+
+fn gather(codes: &Codes, values: &[f32], w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
     build_rows(codes.n_rows(), bias.len(), BLOCK_ROWS, |r, out| {
-        let (latents, values) = codes.row(r);
+        let entries = codes.entries(r);
         out.copy_from_slice(bias);
-        weighted_sum(latents, values, w_dec, out);
+        weighted_sum(&codes.latents[entries.clone()], &values[entries], w_dec, out);
     })
 }
 
@@ -41,7 +47,7 @@ pub fn decode_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32]) -> Vec<f32
         return out;
     }
     let d_sae = w_dec.len() * codes.n_rows() / grad.len();
-    if density(codes.nnz(), codes.n_rows(), d_sae) > DENSE_ROWS {
+    if is_dense(codes, d_sae) {
         dense::decode_grad_values(codes, w_dec, grad, &mut out);
     } else {
         gather_grad_values(codes, w_dec, grad, &mut out);
@@ -107,7 +113,7 @@ mod tests {
                 codes.push_row(&latents, &waves(latents.len(), 0.3 + r as f32));
             }
             let (w, grad, bias) = (waves(d_sae * d_in, 0.7), waves(n_rows * d_in, 0.9), waves(d_in, 0.1));
-            prop_assert!(close(&gather(&codes, &w, &bias), &dense::decode(&codes, &w, &bias)));
+            prop_assert!(close(&gather(&codes, &codes.values, &w, &bias), &dense::decode(&codes, &codes.values, &w, &bias)));
             let (mut gathered, mut product) = (vec![f32::NAN; codes.nnz()], vec![f32::NAN; codes.nnz()]);
             gather_grad_values(&codes, &w, &grad, &mut gathered);
             dense::decode_grad_values(&codes, &w, &grad, &mut product);

@@ -33,7 +33,7 @@ fn with_scratch<T>(len: usize, use_it: impl FnOnce(&mut [f32]) -> T) -> T {
 }
 
 /// See [`super::decode()`].
-pub(super) fn decode(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
+pub(super) fn decode(codes: &Codes, values: &[f32], w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
     let (d, d_sae) = (bias.len(), w_dec.len() / bias.len());
     let block_rows = block_rows(d_sae);
     build(codes.n_rows() * d, block_rows * d, 1, |block, out| {
@@ -41,8 +41,8 @@ pub(super) fn decode(codes: &Codes, w_dec: &[f32], bias: &[f32]) -> Vec<f32> {
         with_scratch(n_rows * d_sae, |acts| {
             acts.fill(0.0);
             for (r, acts) in acts.chunks_exact_mut(d_sae).enumerate() {
-                let (latents, values) = codes.row(first + r);
-                for (&latent, &value) in latents.iter().zip(values) {
+                let entries = codes.entries(first + r);
+                for (&latent, &value) in codes.latents[entries.clone()].iter().zip(&values[entries]) {
                     acts[latent as usize] = value;
                 }
             }

@@ -28,6 +28,30 @@ pub fn row_errors_grad(x: &[f32], out: &[f32], d: usize, levels: usize, weights:
 }
 
 multiversion! {
+    /// Sets `out` to `x − out` and gives the sum of its squares.
+    pub(super) fn residual(x: &[f32], out: &mut [f32]) -> f32 = residual_body
+}
+
+#[inline(always)]
+fn residual_body<const FMA: bool>(x: &[f32], out: &mut [f32]) -> f32 {
+    const LANES: usize = 32;
+    let mut sums = [0.0f32; LANES];
+    let ((x, x_tail), (out, out_tail)) = (x.as_chunks::<LANES>(), out.as_chunks_mut::<LANES>());
+    for (x, out) in x.iter().zip(out) {
+        for i in 0..LANES {
+            out[i] = x[i] - out[i];
+            sums[i] = mul_add::<FMA>(out[i], out[i], sums[i]);
+        }
+    }
+    let mut sum = sums.iter().sum::<f32>();
+    for (x, out) in x_tail.iter().zip(out_tail) {
+        *out = x - *out;
+        sum += *out * *out;
+    }
+    sum
+}
+
+multiversion! {
     fn squared_distance(a: &[f32], b: &[f32]) -> f32 = squared_distance_body
 }
 

@@ -7,6 +7,7 @@
 //! | `product`, `pack`, `bf16` | the dense product on one thread; candidates for it of half the precision |
 //! | `decode`, `by_latent` | sparse decoding and the gradients of both matrices |
 //! | `dense` | the same for codes with many active latents |
+//! | `reconstruct` | decoding with errors and the gradient of values in one pass |
 //! | `keep` | what training methods keep: choices over the whole batch, per latent, by scores |
 //! | `error` | squared errors of rows and their gradient |
 //! | `levels` | nested reconstructions |
@@ -30,6 +31,7 @@ mod levels;
 mod norms;
 mod pack;
 mod product;
+mod reconstruct;
 mod rows;
 mod select;
 #[cfg(target_arch = "x86_64")]
@@ -50,7 +52,8 @@ pub use keep::{Choice, Keep, Scores, encode_keeping};
 pub use levels::{cumulate, cumulate_grad, sum_of_first_levels};
 pub use norms::{row_norms, row_norms_grad};
 pub use product::{has_bf16_products, instruction_set};
-use rows::{build, build_rows};
+pub use reconstruct::Reconstruction;
+use rows::{build, build_beside, build_rows};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::Selection;
 pub(crate) use simd::multiversion;

@@ -25,13 +25,34 @@ pub(super) fn build(
     min_chunks: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
+    let numbers = (0..len.div_ceil(chunk.max(1))).into_par_iter().with_min_len(min_chunks);
+    build_from(len, chunk, numbers, |out, c| fill(c, out))
+}
+
+/// [`build`], with something for each chunk beside it.
+pub(super) fn build_beside<T: Send>(
+    len: usize,
+    chunk: usize,
+    beside: Vec<T>,
+    fill: impl Fn(&mut [f32], T) + Sync,
+) -> Vec<f32> {
+    build_from(len, chunk, beside.into_par_iter(), fill)
+}
+
+fn build_from<T: Send>(
+    len: usize,
+    chunk: usize,
+    beside: impl IndexedParallelIterator<Item = T>,
+    fill: impl Fn(&mut [f32], T) + Sync,
+) -> Vec<f32> {
     let mut out = Vec::with_capacity(len);
     let chunks = out.spare_capacity_mut()[..len].par_chunks_mut(chunk);
-    chunks.with_min_len(min_chunks).enumerate().for_each(|(c, chunk)| {
+    assert_eq!(chunks.len(), beside.len(), "something for each chunk. This is a bug");
+    chunks.zip(beside).for_each(|(chunk, beside)| {
         chunk.fill(MaybeUninit::new(0.0));
         let chunk: *mut [MaybeUninit<f32>] = chunk;
         // SAFETY: every entry was just written, and MaybeUninit<f32> is laid out as f32.
-        fill(c, unsafe { &mut *(chunk as *mut [f32]) });
+        fill(unsafe { &mut *(chunk as *mut [f32]) }, beside);
     });
     // SAFETY: the chunks cover the first `len` entries, and each was filled.
     unsafe { out.set_len(len) };

@@ -127,7 +127,7 @@ impl Sae {
     /// Codes alone do not tell what else belongs to a reconstruction where rows are normalised or skip
     /// the latents; [`Sae::reconstruct`] does.
     pub fn decode(&self, codes: &Codes) -> Vec<f32> {
-        kernels::decode(codes, &self.w_dec, &self.b_dec)
+        kernels::decode(codes, &codes.values, &self.w_dec, &self.b_dec)
     }
 
     /// The codes of `x` `[n_rows, d_in]` and the reconstruction `[n_rows, d_out]`, of `x` itself or of the

@@ -30,10 +30,10 @@ pub fn aux_k(step: &Step<'_>, residual: Tensor<2>, latents: &[u32], k_aux: usize
         Keep::TopK(k_aux.min(n_latents)),
     );
     let no_bias = Tensor::zeros([residual.dims()[1]], &device);
-    let explained = ops::decode(&codes, params.w_dec.clone().select(0, latents), no_bias);
+    let w_dec = params.w_dec.clone().select(0, latents);
     let centred = residual.clone() - residual.clone().mean_dim(0);
     let variance = centred.powi_scalar(2).sum();
-    let error = ops::row_errors(residual, explained).sum();
+    let error = ops::reconstruct(residual, &codes, w_dec, no_bias).errors.sum();
     // 0 · (∞ or NaN) would still be NaN: where there is no variance the divisor is replaced first.
     let none = variance.clone().equal_elem(0.0);
     (error / variance.mask_fill(none.clone(), 1.0)).mask_fill(none, 0.0)

@@ -32,11 +32,6 @@ impl Support {
     pub(super) fn by_latent(&self) -> &ByLatent {
         self.by_latent.get_or_init(|| ByLatent::new(&self.codes, self.d_sae))
     }
-
-    /// The same latents with other values, `[nnz]`.
-    pub(super) fn with_values(&self, values: &[f32]) -> Codes {
-        Codes { values: values.to_vec(), ..self.codes.clone() }
-    }
 }
 
 /// Codes of a batch.

@@ -2,7 +2,7 @@
 
 use super::{
     codes::Support,
-    sparse::{Encoded, SparseOps},
+    sparse::{Encoded, Reconstructed, SparseOps},
 };
 use burn::backend::{
     Autodiff, TensorMetadata,
@@ -14,7 +14,7 @@ use burn::backend::{
     },
     tensor::FloatTensor,
 };
-use sae_core::kernels::Choice;
+use sae_core::kernels::{Choice, Reconstruction};
 use std::sync::Arc;
 
 impl<B: SparseOps, C: CheckpointStrategy> SparseOps for Autodiff<B, C> {
@@ -62,6 +62,33 @@ impl<B: SparseOps, C: CheckpointStrategy> SparseOps for Autodiff<B, C> {
                 prepared.finish(saved, forward(values, w_dec, support))
             }
             OpsKind::UnTracked(prepared) => prepared.finish(forward(values, w_dec, support)),
+        }
+    }
+
+    fn sparse_reconstruct(
+        x: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        w_dec: FloatTensor<Self>,
+        b_dec: FloatTensor<Self>,
+        support: Arc<Support>,
+    ) -> Reconstructed<Self> {
+        let nodes = [x.node(), values.node(), w_dec.node(), b_dec.node()];
+        let prepared = ReconstructBackward.prepare::<C>(nodes).compute_bound().stateful();
+        let forward = |values: FloatTensor<Self>, support| {
+            let (x, values) = (x.into_primitive(), values.into_primitive());
+            B::sparse_reconstruct(x, values, w_dec.into_primitive(), b_dec.into_primitive(), support)
+        };
+        match prepared {
+            OpsKind::Tracked(mut prepared) => {
+                let values_node = prepared.checkpoint(&values);
+                let Reconstructed { errors, reconstruction } = forward(values, support.clone());
+                let state = (values_node, support, reconstruction.clone());
+                Reconstructed { errors: prepared.finish(state, errors), reconstruction }
+            }
+            OpsKind::UnTracked(prepared) => {
+                let Reconstructed { errors, reconstruction } = forward(values, support);
+                Reconstructed { errors: prepared.finish(errors), reconstruction }
+            }
         }
     }
 
@@ -163,6 +190,35 @@ impl<B: SparseOps> Backward<B, 3> for DecodeBackward {
         }
         if let Some(parent) = of_b_dec {
             grads.register::<B>(parent.id, B::sum_of_rows(grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ReconstructBackward;
+
+impl<B: SparseOps> Backward<B, 4> for ReconstructBackward {
+    /// values, support, what was found
+    type State = (NodeId, Arc<Support>, Arc<Reconstruction>);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (values, support, found) = ops.state;
+        let values: FloatTensor<B> = checkpointer.retrieve_node_output(values);
+        let [of_x, of_values, of_w_dec, of_b_dec] = ops.parents;
+        if let Some(parent) = of_x {
+            grads.register::<B>(parent.id, B::reconstruct_grad_x(grad.clone(), found.clone()));
+        }
+        if let Some(parent) = of_values {
+            let of_values = B::reconstruct_grad_values(grad.clone(), support.clone(), found.clone());
+            grads.register::<B>(parent.id, of_values);
+        }
+        if let Some(parent) = of_w_dec {
+            let of_w_dec = B::reconstruct_grad_w_dec(grad.clone(), values, support, found.clone());
+            grads.register::<B>(parent.id, of_w_dec);
+        }
+        if let Some(parent) = of_b_dec {
+            grads.register::<B>(parent.id, B::reconstruct_grad_b_dec(grad, found));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! codes = encode(x, b_pre, W_enc, b_enc, choice)   what `choice` leaves of W_enc (x − b_pre) + b_enc
 //! x̂     = decode(codes, W_dec, b_dec)              Σ value · W_dec[latent] + b_dec
+//! ‖x − x̂‖² of each row = reconstruct(x, codes, W_dec, b_dec)
 //! ```
 //!
 //! The `[batch, d_sae]` matrix of pre-activations never exists, and the backward passes touch active
@@ -28,8 +29,8 @@ pub use codes::{SparseCodes, Support};
 pub use update::{Moments, adam, normalize_rows, project_out_rows, sum_of_squares, zero_rows};
 
 use burn::backend::Dispatch;
-use burn::tensor::Tensor;
-use sae_core::kernels::Choice;
+use burn::tensor::{Tensor, TensorData};
+use sae_core::kernels::{self, Choice};
 use sparse::SparseOps;
 use std::sync::Arc;
 
@@ -63,6 +64,34 @@ pub fn decode(codes: &SparseCodes, w_dec: Tensor<2>, b_dec: Tensor<1>) -> Tensor
     let values = codes.values.clone().into_dispatch();
     let (w_dec, b_dec) = (w_dec.into_dispatch(), b_dec.into_dispatch());
     Tensor::from_dispatch(<Dispatch as SparseOps>::sparse_decode(values, w_dec, b_dec, codes.support.clone()))
+}
+
+/// How well codes reconstruct vectors.
+#[derive(Debug)]
+pub struct Reconstruction {
+    /// `‖x − x̂‖²`, `[n_rows]`.
+    pub errors: Tensor<1>,
+    found: Arc<kernels::Reconstruction>,
+}
+
+/// [`decode`] and the squared errors in one: `x` is `[n_rows, d_out]`.
+///
+/// Differentiable in `x`, the values and both weights.
+pub fn reconstruct(x: Tensor<2>, codes: &SparseCodes, w_dec: Tensor<2>, b_dec: Tensor<1>) -> Reconstruction {
+    let (x, values) = (x.into_dispatch(), codes.values.clone().into_dispatch());
+    let (w_dec, b_dec) = (w_dec.into_dispatch(), b_dec.into_dispatch());
+    let support = codes.support.clone();
+    let found = <Dispatch as SparseOps>::sparse_reconstruct(x, values, w_dec, b_dec, support);
+    Reconstruction { errors: Tensor::from_dispatch(found.errors), found: found.reconstruction }
+}
+
+impl Reconstruction {
+    /// `x − x̂`, `[n_rows, d_out]`, as data.
+    pub fn residual(&self) -> Tensor<2> {
+        let (values, n_rows) = (self.found.residual.clone(), self.found.errors.len());
+        let d = values.len() / n_rows.max(1);
+        Tensor::from_data(TensorData::new(values, [n_rows, d]), &self.errors.clone().inner().device())
+    }
 }
 
 /// Nested reconstructions `x̂_j = b_dec + Σ_{i ≤ j} (what the i-th level of a row decodes to)`,

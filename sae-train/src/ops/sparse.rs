@@ -5,6 +5,7 @@ use super::{
     host::{OnHost, upload},
 };
 use burn::backend::{Backend, ExtensionType, Flex, TensorMetadata, backend_extension, tensor::FloatTensor};
+use rayon::prelude::*;
 use sae_core::kernels::{self, Choice};
 use std::sync::Arc;
 
@@ -21,6 +22,14 @@ pub(super) struct Encoded<B: Backend> {
     pub(super) support: Arc<Support>,
     /// `x − b_pre`, `[n_rows, d_in]`, for the gradient of `W_enc`.
     pub(super) centred: Arc<Vec<f32>>,
+}
+
+/// What [`SparseOps::sparse_reconstruct`] gives.
+#[derive(ExtensionType)]
+pub(super) struct Reconstructed<B: Backend> {
+    /// `[n_rows]`
+    pub(super) errors: FloatTensor<B>,
+    pub(super) reconstruction: Arc<kernels::Reconstruction>,
 }
 
 /// The operations and their gradients; see the functions of [`crate::ops`].
@@ -78,9 +87,8 @@ pub(super) trait SparseOps: Backend {
         let device = w_dec.device();
         let values = OnHost::new::<Self>(values);
         let (w_dec, b_dec) = (OnHost::new::<Self>(w_dec), OnHost::new::<Self>(b_dec));
-        let codes = support.with_values(&values);
-        let out = kernels::decode(&codes, &w_dec, &b_dec);
-        upload::<Self, 2>(out, [codes.n_rows(), b_dec.len()], &device)
+        let out = kernels::decode(support.codes(), &values, &w_dec, &b_dec);
+        upload::<Self, 2>(out, [support.codes().n_rows(), b_dec.len()], &device)
     }
 
     /// The gradient at the values, from that at the output: `dvalue = ⟨dx̂, W_dec[l]⟩`.
@@ -106,6 +114,71 @@ pub(super) trait SparseOps: Backend {
         let (grad, values) = (OnHost::new::<Self>(grad), OnHost::new::<Self>(values));
         let grad_w_dec = kernels::grad_weights(support.by_latent(), &values, &grad, d);
         upload::<Self, 2>(grad_w_dec, [support.d_sae(), d], &device)
+    }
+
+    /// See [`super::reconstruct`].
+    fn sparse_reconstruct(
+        x: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        w_dec: FloatTensor<Self>,
+        b_dec: FloatTensor<Self>,
+        support: Arc<Support>,
+    ) -> Reconstructed<Self> {
+        let device = w_dec.device();
+        let (x, values) = (OnHost::new::<Self>(x), OnHost::new::<Self>(values));
+        let (w_dec, b_dec) = (OnHost::new::<Self>(w_dec), OnHost::new::<Self>(b_dec));
+        let found = kernels::Reconstruction::new(support.codes(), &values, &w_dec, &b_dec, &x);
+        let errors = upload::<Self, 1>(found.errors.clone(), [found.errors.len()], &device);
+        Reconstructed { errors, reconstruction: Arc::new(found) }
+    }
+
+    /// The gradient at `x`, from that at the errors.
+    fn reconstruct_grad_x(
+        grad: FloatTensor<Self>,
+        reconstruction: Arc<kernels::Reconstruction>,
+    ) -> FloatTensor<Self> {
+        let device = grad.device();
+        let grad = OnHost::new::<Self>(grad);
+        let grad_x = reconstruction.grad_target(&grad);
+        let shape = [grad.len(), grad_x.len() / grad.len()];
+        upload::<Self, 2>(grad_x, shape, &device)
+    }
+
+    /// The gradient at the values, from that at the errors.
+    fn reconstruct_grad_values(
+        grad: FloatTensor<Self>,
+        support: Arc<Support>,
+        reconstruction: Arc<kernels::Reconstruction>,
+    ) -> FloatTensor<Self> {
+        let device = grad.device();
+        let grad_values = reconstruction.grad_values(support.codes(), &OnHost::new::<Self>(grad));
+        let nnz = grad_values.len();
+        upload::<Self, 1>(grad_values, [nnz], &device)
+    }
+
+    /// The gradient at `W_dec`, from that at the errors.
+    fn reconstruct_grad_w_dec(
+        grad: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        support: Arc<Support>,
+        reconstruction: Arc<kernels::Reconstruction>,
+    ) -> FloatTensor<Self> {
+        let device = grad.device();
+        let (grad, values) = (OnHost::new::<Self>(grad), OnHost::new::<Self>(values));
+        let grad_w_dec = reconstruction.grad_w_dec(support.codes(), support.by_latent(), &values, &grad);
+        let d = grad_w_dec.len() / support.d_sae();
+        upload::<Self, 2>(grad_w_dec, [support.d_sae(), d], &device)
+    }
+
+    /// The gradient at `b_dec`, from that at the errors.
+    fn reconstruct_grad_b_dec(
+        grad: FloatTensor<Self>,
+        reconstruction: Arc<kernels::Reconstruction>,
+    ) -> FloatTensor<Self> {
+        let device = grad.device();
+        let grad_b_dec = reconstruction.grad_bias(&OnHost::new::<Self>(grad));
+        let d = grad_b_dec.len();
+        upload::<Self, 1>(grad_b_dec, [d], &device)
     }
 
     /// The sum of all rows, `[d]`.
@@ -152,8 +225,10 @@ pub(super) trait SparseOps: Backend {
     fn at_entries(of_latents: FloatTensor<Self>, support: Arc<Support>) -> FloatTensor<Self> {
         let device = of_latents.device();
         let of_latents = OnHost::new::<Self>(of_latents);
-        let values: Vec<f32> =
-            support.codes().latents.iter().map(|&latent| of_latents[latent as usize]).collect();
+        // Once, not for every entry.
+        let of_latents: &[f32] = &of_latents;
+        let latents = support.codes().latents.par_iter().with_min_len(1 << 14);
+        let values: Vec<f32> = latents.map(|&latent| of_latents[latent as usize]).collect();
         let nnz = values.len();
         upload::<Self, 1>(values, [nnz], &device)
     }
@@ -169,7 +244,9 @@ pub(super) trait SparseOps: Backend {
     fn pick(values: FloatTensor<Self>, positions: Arc<Vec<u32>>) -> FloatTensor<Self> {
         let device = values.device();
         let values = OnHost::new::<Self>(values);
-        let picked: Vec<f32> = positions.iter().map(|&position| values[position as usize]).collect();
+        let values: &[f32] = &values;
+        let picked: Vec<f32> =
+            positions.par_iter().with_min_len(1 << 14).map(|&position| values[position as usize]).collect();
         let n = picked.len();
         upload::<Self, 1>(picked, [n], &device)
     }

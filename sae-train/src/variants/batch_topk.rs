@@ -55,9 +55,9 @@ impl Variant for BatchTopK {
 
     fn forward(&self, step: &Step<'_>) -> Forward {
         let codes = step.encode(of_batch(self.k, step));
-        let reconstruction = step.decode(&codes);
-        let aux = self.aux.term(step, || step.x.clone() - reconstruction.clone(), step.dead);
-        Forward::reconstructing(&codes, step.errors(reconstruction)).and(aux)
+        let reconstruction = step.reconstruct(&codes);
+        let aux = self.aux.term(step, || reconstruction.residual(), step.dead);
+        Forward::reconstructing(&codes, reconstruction.errors).and(aux)
     }
 
     fn after_step(&self, after: &mut After<'_>) {

@@ -38,7 +38,7 @@ impl Variant for Crosscoder {
 
     fn forward(&self, step: &Step<'_>) -> Forward {
         let codes = step.encode(Keep::Positive);
-        let reconstruction = step.decode(&codes);
+        let errors = step.reconstruct(&codes).errors;
         let w_dec = &step.params.w_dec;
         let mut start = 0;
         let mut lengths: Option<Tensor<1>> = None;
@@ -50,7 +50,7 @@ impl Variant for Crosscoder {
         let lengths = lengths.expect("there is at least one column");
         let weighted = codes.values.clone() * ops::at_entries(lengths, &codes.support);
         let sparsity = step.mean_sum(weighted) * (self.l1 * step.at.rising(self.l1_warmup));
-        Forward::reconstructing(&codes, step.errors(reconstruction)).and([("sparsity", sparsity)])
+        Forward::reconstructing(&codes, errors).and([("sparsity", sparsity)])
     }
 
     fn rule(&self, _: &Params, _: &State) -> Rule {

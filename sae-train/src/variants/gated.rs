@@ -54,13 +54,13 @@ impl Variant for Gated {
         let projection = gate.values.clone() - at(params.b_enc.clone());
         let scale = at(params.own(R_MAG).clone().exp());
         let magnitudes = gate.with_values(relu(scale * projection + at(params.own(B_MAG).clone())));
-        let reconstruction = step.decode(&magnitudes);
+        let errors = step.reconstruct(&magnitudes).errors;
 
         let (w_dec, b_dec) = (params.w_dec.clone().detach(), params.b_dec.clone().detach());
-        let by_gate = step.errors(ops::decode(&gate, w_dec, b_dec)).mean();
+        let by_gate = ops::reconstruct(step.x.clone(), &gate, w_dec, b_dec).errors.mean();
         let sparsity = step.mean_sum(gate.values.clone()) * (self.l1 * step.at.rising(self.l1_warmup));
         let fired = magnitudes.fired();
-        let forward = Forward::reconstructing(&magnitudes, step.errors(reconstruction));
+        let forward = Forward::reconstructing(&magnitudes, errors);
         Forward { fired, ..forward }.and([("sparsity", sparsity), ("gate", by_gate)])
     }
 

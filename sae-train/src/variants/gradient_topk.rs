@@ -85,9 +85,9 @@ impl Variant for GradientTopK {
         let w = to_vec(&step.params.w_dec.clone().inner());
         let scores = Arc::new(Scores { boost, candidates: self.candidates * self.k, gradient, w });
         let codes = step.encode(Keep::Scored(self.k, scores));
-        let reconstruction = step.decode(&codes);
-        let aux = self.aux.term(step, || step.x.clone() - reconstruction.clone(), step.dead);
-        Forward::reconstructing(&codes, step.errors(reconstruction)).and(aux)
+        let reconstruction = step.reconstruct(&codes);
+        let aux = self.aux.term(step, || reconstruction.residual(), step.dead);
+        Forward::reconstructing(&codes, reconstruction.errors).and(aux)
     }
 
     fn rule(&self, _: &Params, _: &State) -> Rule {

@@ -101,9 +101,8 @@ impl Variant for JumpRelu {
         let z = step.encode(Keep::Over(values.iter().map(|threshold| threshold - half).collect()));
         let jump = Jump::new(&z, &threshold, &values, self.bandwidth);
         let acts = z.with_values(jump.acts(&z.values, self.form == Which::Anthropic));
-        let reconstruction = step.decode(&acts);
-        let forward =
-            Forward { fired: acts.fired(), ..Forward::reconstructing(&acts, step.errors(reconstruction)) };
+        let errors = step.reconstruct(&acts).errors;
+        let forward = Forward { fired: acts.fired(), ..Forward::reconstructing(&acts, errors) };
         match self.form {
             Which::Gemma => {
                 let steps = z.with_values(jump.steps());

@@ -45,8 +45,8 @@ impl Variant for KSparse {
     fn forward(&self, step: &Step<'_>) -> Forward {
         let codes = step.encode(Keep::Largest(self.k.at(step)));
         let tied = step.params.w_enc.clone();
-        let reconstruction = ops::decode(&codes, tied, step.params.b_dec.clone());
-        Forward::reconstructing(&codes, step.errors(reconstruction))
+        let found = ops::reconstruct(step.x.clone(), &codes, tied, step.params.b_dec.clone());
+        Forward::reconstructing(&codes, found.errors)
     }
 
     fn rule(&self, _: &Params, _: &State) -> Rule {

@@ -35,10 +35,10 @@ impl MutualChoice {
     /// The loss of a choice.
     pub(super) fn with_choice(&self, step: &Step<'_>, keep: sae_core::kernels::Keep) -> Forward {
         let codes = step.encode(keep);
-        let reconstruction = step.decode(&codes);
+        let reconstruction = step.reconstruct(&codes);
         let underused = self.zipf.underused(step, self.k);
-        let aux = self.aux.term(step, || step.x.clone() - reconstruction.clone(), &underused);
-        Forward::reconstructing(&codes, step.errors(reconstruction)).and(aux)
+        let aux = self.aux.term(step, || reconstruction.residual(), &underused);
+        Forward::reconstructing(&codes, reconstruction.errors).and(aux)
     }
 }
 

@@ -19,16 +19,16 @@ impl Nested {
         let out = ops::decode_levels(split, levels, detached, w_dec, b_dec);
         let (n_rows, d_out) = (step.n_rows(), out.dims()[1]);
         Self {
-            errors: step.errors(out.clone()).reshape([n_rows, levels]),
+            errors: ops::row_errors(step.x.clone(), out.clone()).reshape([n_rows, levels]),
             reconstructions: out.reshape([n_rows, levels, d_out]),
         }
     }
 
-    /// `x − x̂` of the whole, `[n_rows, d_out]`.
+    /// `x − x̂` of the whole, `[n_rows, d_out]`, as data.
     pub(super) fn residual(&self, step: &Step<'_>) -> Tensor<2> {
         let [n_rows, levels, d_out] = self.reconstructions.dims();
         let whole = self.reconstructions.clone().slice([0..n_rows, levels - 1..levels, 0..d_out]);
-        step.x.clone() - whole.reshape([n_rows, d_out])
+        step.x.clone() - whole.reshape([n_rows, d_out]).inner()
     }
 
     /// The loss `Σ_j weights[j] · mean over rows of errors[·, j] · per_row`, as the term of the whole and

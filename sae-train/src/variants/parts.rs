@@ -27,7 +27,7 @@ impl Aux {
         self.k_aux.or_else(|| (d_in / 2).max(1))
     }
 
-    /// The term for some latents, given what makes `target − x̂`; none without latents.
+    /// The term for some latents, given what makes `target − x̂`, as data; none without latents.
     pub(super) fn term(
         &self,
         step: &Step<'_>,
@@ -35,7 +35,7 @@ impl Aux {
         latents: &[u32],
     ) -> Option<(&'static str, Tensor<1>)> {
         (!latents.is_empty() && self.aux_coefficient > 0.0).then(|| {
-            let aux = losses::aux_k(step, residual().detach(), latents, self.k_aux(step.d_in()));
+            let aux = losses::aux_k(step, residual(), latents, self.k_aux(step.d_in()));
             ("aux", aux * self.aux_coefficient)
         })
     }

@@ -55,7 +55,7 @@ impl Variant for Relu {
 
     fn forward(&self, step: &Step<'_>) -> Forward {
         let codes = step.encode(Keep::Positive);
-        let reconstruction = step.decode(&codes);
+        let errors = step.reconstruct(&codes).errors;
         let weighted = match self.form {
             Which::April => {
                 let norms = ops::row_norms(step.params.w_dec.clone());
@@ -66,7 +66,7 @@ impl Variant for Relu {
         let (p, alpha) = self.annealing.now(step.at, step.state);
         let powers = if p == 1.0 { weighted.clone() } else { weighted.clone().powf_scalar(p as f32) };
         let sparsity = step.mean_sum(powers) * (self.l1 * alpha * step.at.rising(self.l1_warmup));
-        let forward = Forward::reconstructing(&codes, step.errors(reconstruction));
+        let forward = Forward::reconstructing(&codes, errors);
         let weighted = self.annealing.is_on().then(|| weighted.inner());
         Forward { weighted, ..forward }.and([("sparsity", sparsity)])
     }

@@ -91,14 +91,14 @@ impl Step<'_> {
         )
     }
 
-    /// `x̂` of codes, `[n_rows, d_out]`.
-    pub fn decode(&self, codes: &ops::SparseCodes) -> Tensor<2> {
-        ops::decode(codes, self.params.w_dec.clone(), self.params.b_dec.clone())
+    /// How well codes reconstruct the batch.
+    pub fn reconstruct(&self, codes: &ops::SparseCodes) -> ops::Reconstruction {
+        self.reconstruct_as(self.x.clone(), codes)
     }
 
-    /// `‖x − x̂‖²` of each row, `[n_rows]`.
-    pub fn errors(&self, reconstruction: Tensor<2>) -> Tensor<1> {
-        ops::row_errors(self.x.clone(), reconstruction)
+    /// How well codes reconstruct other vectors, `[n_rows, d_out]`.
+    pub fn reconstruct_as(&self, target: Tensor<2>, codes: &ops::SparseCodes) -> ops::Reconstruction {
+        ops::reconstruct(target, codes, self.params.w_dec.clone(), self.params.b_dec.clone())
     }
 
     /// The mean over the rows of the sum of values of codes, such as their L1 norm.

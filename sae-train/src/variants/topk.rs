@@ -47,14 +47,14 @@ impl Variant for TopK {
         let k = self.k.at(step);
         let (codes, multi) = if self.multi_topk {
             let all = step.encode(Keep::TopK((4 * k).min(step.d_sae())));
-            let multi = step.errors(step.decode(&all)).mean() * MULTI;
+            let multi = step.reconstruct(&all).errors.mean() * MULTI;
             (all.largest_of_rows(k), Some(("multi_topk", multi)))
         } else {
             (step.encode(Keep::TopK(k)), None)
         };
-        let reconstruction = step.decode(&codes);
-        let aux = self.aux.term(step, || step.x.clone() - reconstruction.clone(), step.dead);
-        Forward::reconstructing(&codes, step.errors(reconstruction)).and(multi).and(aux)
+        let reconstruction = step.reconstruct(&codes);
+        let aux = self.aux.term(step, || reconstruction.residual(), step.dead);
+        Forward::reconstructing(&codes, reconstruction.errors).and(multi).and(aux)
     }
 
     fn rule(&self, _: &Params, _: &State) -> Rule {

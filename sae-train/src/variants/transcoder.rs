@@ -19,7 +19,7 @@ use super::{
     parts::{Aux, Threshold, check_mean_k},
 };
 use crate::{
-    Result, ops,
+    Result,
     params::{Params, to_vec},
     state::State,
 };
@@ -48,12 +48,14 @@ impl Transcoder {
     fn with_skip(&self, step: &Step<'_>, skip: Option<Tensor<2>>) -> Forward {
         let target = step.companion.clone().expect("the form asks for targets");
         let codes = step.encode(of_batch(self.k, step));
-        let mut out = step.decode(&codes);
-        if let Some(skip) = skip {
-            out = out + skip;
-        }
-        let aux = self.aux.term(step, || target.clone() - out.clone(), step.dead);
-        Forward::reconstructing(&codes, ops::row_errors(target, out)).and(aux)
+        // What the linear path gives is not left for the latents to reconstruct.
+        let target = match skip {
+            Some(skip) => target.autodiff() - skip,
+            None => target,
+        };
+        let reconstruction = step.reconstruct_as(target, &codes);
+        let aux = self.aux.term(step, || reconstruction.residual(), step.dead);
+        Forward::reconstructing(&codes, reconstruction.errors).and(aux)
     }
 }
 
