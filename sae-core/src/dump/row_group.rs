@@ -52,7 +52,7 @@ impl RowGroup {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         if !self.pages.is_empty() {
-            match guarded(|| self.from_pages()) {
+            match guarded(|| self.with_pages()) {
                 Ok(batch) => {
                     self.given += 1;
                     return Ok(batch);
@@ -64,7 +64,8 @@ impl RowGroup {
             .map_err(|reason| self.file.bad_pages(self.number, reason).into())
     }
 
-    fn from_pages(&mut self) -> parquet::errors::Result<Option<RecordBatch>> {
+    /// The next batch, its vectors from pages.
+    fn with_pages(&mut self) -> parquet::errors::Result<Option<RecordBatch>> {
         let Some(others) = self.arrow.next().transpose()? else {
             self.pages.iter().try_for_each(Pages::end)?;
             return Ok(None);

@@ -65,14 +65,17 @@ fn write(path: &Path, (field, lists): (Field, ArrayRef), properties: WriterPrope
     ParquetFile::open(path.to_owned()).unwrap()
 }
 
-/// What reading gives: of each batch the bits of `x` and the other column, then perhaps an error; and
-/// of how many row groups the vectors came from pages to the end.
+/// Of rows, the bits of each value.
+type Bits = Vec<Option<Vec<Option<u64>>>>;
+
+/// What reading gives: of each batch the bits of `x` and the other column, then perhaps an error.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
-    batches: Vec<(Vec<Option<Vec<Option<u64>>>>, Option<ArrayRef>)>,
+    batches: Vec<(Bits, Option<ArrayRef>)>,
     error: Option<String>,
 }
 
+/// Reads all row groups, and tells of how many the vectors came from pages to the end.
 fn read(file: &ParquetFile, vectors: &[Vectors], rows: usize) -> (Read, usize) {
     let (mut read, mut from_pages) = (Read::default(), 0);
     for number in 0..file.row_groups().len() {
@@ -98,7 +101,7 @@ fn read(file: &ParquetFile, vectors: &[Vectors], rows: usize) -> (Read, usize) {
     (read, from_pages)
 }
 
-fn bits(lists: Lists<'_>, n_rows: usize) -> Vec<Option<Vec<Option<u64>>>> {
+fn bits(lists: Lists<'_>, n_rows: usize) -> Bits {
     let values = lists.values();
     let value = |i: usize| {
         (!values.is_null(i)).then(|| match values.data_type() {
