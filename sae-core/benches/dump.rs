@@ -1,11 +1,21 @@
 //! Reading a dump beside its bounds: the bytes of its file, and the bare Parquet reader, which decodes
 //! the same columns and converts nothing.
 //!
-//! `cargo bench --workspace --bench dump`; throughput counts rows and, as f32, their activations.
+//! `cargo bench --workspace --bench dump`; throughput counts rows and, as f32, their activations. Behind
+//! `taskset -c 0` (Linux) it is that of one core, whatever the number of threads.
+
+#[path = "support/noise.rs"]
+mod noise;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
+use noise::noise;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sae_core::dump::{Columns, Dtype, Dump, DumpInfo, DumpOptions, DumpWriter, DumpWriterOptions};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const D_IN: usize = 384;
 /// Two row groups.
@@ -13,15 +23,7 @@ const ROWS: usize = 131_072;
 
 fn dump(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut state = 88172645463325252u64;
-    let activations: Vec<f32> = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    })
-    .take(ROWS * D_IN)
-    .collect();
+    let activations = noise(ROWS * D_IN, D_IN);
     for (dtype, compress) in
         [(Dtype::F16, false), (Dtype::F16, true), (Dtype::F32, false), (Dtype::F32, true)]
     {

@@ -2,8 +2,12 @@
 //!
 //! `cargo bench --workspace --bench shuffle`; throughput counts rows and, as f32, their activations.
 
+#[path = "../../sae-core/benches/support/noise.rs"]
+mod noise;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mimalloc::MiMalloc;
+use noise::noise;
 use sae_core::dump::{Columns, Dtype, Dump, DumpInfo, DumpOptions, DumpWriter, DumpWriterOptions};
 use sae_train::{
     normalize::Normalize,
@@ -23,16 +27,8 @@ const BATCH: usize = 4096;
 
 /// The dump that `SAE_BENCH_DUMP` names, or one of noise.
 fn dump(dir: &Path) -> Dump {
-    let noise = || {
-        let mut state = 88172645463325252u64;
-        let activations: Vec<f32> = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-        })
-        .take(ROWS * D_IN)
-        .collect();
+    let made = || {
+        let activations = noise(ROWS * D_IN, D_IN);
         let path = dir.join("dump");
         let options = DumpWriterOptions { dtype: Dtype::F16, compress: true, ..Default::default() };
         let mut writer =
@@ -41,7 +37,7 @@ fn dump(dir: &Path) -> Dump {
         writer.finish().expect("room on disk");
         path.to_str().expect("UTF-8").to_owned()
     };
-    let path = std::env::var("SAE_BENCH_DUMP").unwrap_or_else(|_| noise());
+    let path = std::env::var("SAE_BENCH_DUMP").unwrap_or_else(|_| made());
     Dump::open(&path, &DumpOptions::default()).expect("a sound dump")
 }
 

@@ -1,6 +1,6 @@
 //! Row groups decoded ahead, each on a thread of its own: decoding is most of the work of reading.
 
-use super::{BATCH_ROWS, Dump, files::ParquetFile};
+use super::{BATCH_ROWS, Dump, files::ParquetFile, row_group::RowGroup, vectors::Vectors};
 use crate::Result;
 use arrow::array::RecordBatch;
 use std::{
@@ -72,7 +72,8 @@ impl Ahead {
                 break;
             }
             let rows = batch_rows(&dump, file, number);
-            self.waiting.push_back(Decoding::begin(file, self.next, &self.columns, rows, bytes)?);
+            let vectors = dump.layout().vectors().cloned().collect();
+            self.waiting.push_back(Decoding::begin(file, self.next, &self.columns, vectors, rows, bytes)?);
             self.bytes.1 += bytes;
             self.next.1 += 1;
         }
@@ -95,6 +96,7 @@ impl Decoding {
         file: &ParquetFile,
         place: (usize, usize),
         columns: &[String],
+        vectors: Vec<Vectors>,
         rows: usize,
         bytes: u64,
     ) -> Result<Self> {
@@ -104,7 +106,7 @@ impl Decoding {
         let (file, columns) = (file.clone(), columns.to_vec());
         let thread = Builder::new().name(DECODER_THREAD.to_owned()).spawn(move || {
             // Sending fails when nobody wants batches any more.
-            let _ = decode(&file, place.1, &columns, rows, &send);
+            let _ = decode(RowGroup::read(&file, place.1, &columns, &vectors, rows), &send);
         })?;
         Ok(Self { file: place.0, number: place.1, bytes, batches, thread: Some(thread) })
     }
@@ -126,18 +128,14 @@ impl Decoding {
 
 /// Sends the batches of a row group up to its end or the first error.
 fn decode(
-    file: &ParquetFile,
-    number: usize,
-    columns: &[String],
-    rows: usize,
+    group: Result<RowGroup>,
     send: &SyncSender<Result<RecordBatch>>,
 ) -> Result<(), SendError<Result<RecordBatch>>> {
-    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-    match file.read(number, &names, rows) {
+    match group {
         Ok(group) => {
             for batch in group {
                 let failed = batch.is_err();
-                send.send(batch.map_err(Into::into))?;
+                send.send(batch)?;
                 if failed {
                     break;
                 }

@@ -2,7 +2,6 @@
 
 use super::DumpError;
 use crate::Result;
-use arrow::array::RecordBatch;
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{
@@ -125,21 +124,22 @@ impl ParquetFile {
         wanted.map(|leaf| leaf.uncompressed_size().max(0) as u64).sum()
     }
 
-    /// Reads some columns of a row group, `rows` rows at a time.
-    pub(super) fn read(&self, row_group: usize, columns: &[&str], rows: usize) -> Result<RowGroup> {
+    /// A reader of some columns of a row group, `rows` rows at a time.
+    pub(super) fn arrow(
+        &self,
+        row_group: usize,
+        columns: &[String],
+        rows: usize,
+    ) -> Result<ParquetRecordBatchReader> {
         let (file, _) = fs_err::File::open(&self.path)?.into_parts();
         let fields = self.footer.schema().fields().iter().enumerate();
-        let roots =
-            fields.filter(|(_, field)| columns.contains(&field.name().as_str())).map(|(root, _)| root);
+        let roots = fields.filter(|(_, field)| columns.contains(field.name())).map(|(root, _)| root);
         let mask = ProjectionMask::roots(self.footer.parquet_schema(), roots);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.clone())
             .with_row_groups(vec![row_group])
             .with_projection(mask)
             .with_batch_size(rows);
-        match guarded(|| builder.build()) {
-            Ok(batches) => Ok(RowGroup { file: self.clone(), number: row_group, batches }),
-            Err(reason) => Err(self.bad_pages(row_group, reason).into()),
-        }
+        guarded(|| builder.build()).map_err(|reason| self.bad_pages(row_group, reason).into())
     }
 
     pub(super) fn bad_pages(&self, row_group: usize, reason: impl ToString) -> DumpError {
@@ -168,24 +168,8 @@ impl ParquetFile {
     }
 }
 
-/// The rows of a row group, batch by batch. After an error it must not be asked again.
-pub(super) struct RowGroup {
-    file: ParquetFile,
-    number: usize,
-    batches: ParquetRecordBatchReader,
-}
-
-impl Iterator for RowGroup {
-    type Item = Result<RecordBatch, DumpError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = guarded(|| self.batches.next().transpose()).transpose()?;
-        Some(batch.map_err(|reason| self.file.bad_pages(self.number, reason)))
-    }
-}
-
 /// Runs the decoder, which panics on some corrupt pages where it should give an error.
-fn guarded<T, E: ToString>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+pub(super) fn guarded<T, E: ToString>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     let message = |panic: Box<dyn Any + Send>| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_default()

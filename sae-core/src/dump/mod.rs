@@ -9,6 +9,7 @@
 //! | `vectors`, `layout` | Which columns hold the activations, and what are the others? |
 //! | `info`, `vocab` | What do `dump.json` and the vocabulary beside it say? |
 //! | `reader` | The rows in order, in batches: `ahead` reads Parquet, `positions` flattens nested rows, `decode` makes f32. |
+//! | `row_group` | How is Parquet read? Vectors by `pages`, whose levels are `runs`; everything else by Arrow. |
 //! | `writer` | How is a dump written? |
 //!
 //! ```no_run
@@ -29,8 +30,11 @@ mod flaw;
 mod info;
 mod layout;
 mod lists;
+mod pages;
 mod positions;
 mod reader;
+mod row_group;
+mod runs;
 mod vectors;
 mod vocab;
 mod writer;

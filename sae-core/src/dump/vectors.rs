@@ -1,6 +1,6 @@
 //! Which columns of a dump hold the vectors that are read, and how wide these are.
 
-use super::{DumpError, DumpOptions, error::nearest, files::ParquetFile, lists::Lists};
+use super::{DumpError, DumpOptions, error::nearest, files::ParquetFile, lists::Lists, row_group::RowGroup};
 use crate::Result;
 use arrow::{
     array::RecordBatch,
@@ -215,10 +215,10 @@ fn first_row(files: &[ParquetFile], columns: &[String], nested: bool) -> Result<
             columns.contains(field.name()) || nested && list_item(field.data_type()).is_some()
         };
         let fields = file.footer.schema().fields().iter();
-        let names: Vec<&str> =
-            fields.filter(|field| wanted(field)).map(|field| field.name().as_str()).collect();
+        let names: Vec<String> =
+            fields.filter(|field| wanted(field)).map(|field| field.name().clone()).collect();
         for row_group in 0..file.row_groups().len() {
-            for row in file.read(row_group, &names, 1)? {
+            for row in RowGroup::read(file, row_group, &names, &[], 1)? {
                 let row = row?;
                 let widths: Vec<usize> =
                     columns.iter().filter_map(|column| first_width(&row, column, nested)).collect();
