@@ -1,7 +1,7 @@
 //! HTTP interface to a folder of runs and their indexes, read-only.
 //!
 //! `docs/http_api.md` is its norm; the OpenAPI document is generated from this code and served.
-//! This is the only crate with async code: reading an index or encoding happens on blocking threads.
+//! This is the only crate with async code: reading an index or encoding happens on threads that may block.
 //!
 //! | module | answers |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `serve` | On which address, and until when? |
 //! | `api` | One file per resource: what is asked, what is answered. |
 //! | `panels` | One file per panel of the page of a latent. |
+//! | `pool` | On which threads are pages of latents made? |
 //! | `state` | Which runs are there, and which of their files are open? |
 //! | `assets` | The page itself: static files. |
 
@@ -21,7 +22,9 @@ mod error;
 mod etag;
 mod extract;
 mod host;
+mod json;
 mod panels;
+mod pool;
 mod runs;
 mod serve;
 mod state;

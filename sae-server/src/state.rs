@@ -1,6 +1,7 @@
 use crate::{
     cache::{Cache, Stamp},
     error::{ApiError, ServeError},
+    pool::Pool,
     runs::{Run, Runs},
 };
 use sae_core::{
@@ -33,13 +34,14 @@ struct Shared {
     uses: AtomicUsize,
     saes: Cache<Sae>,
     last_events: Cache<Option<Event>>,
+    pages: Pool,
 }
 
 impl AppState {
     /// Serves `root`: a folder of runs, or one run.
     ///
     /// # Errors
-    /// If there is no such directory.
+    /// If there is no such directory, or no thread can be started.
     pub fn new(root: &Path) -> Result<Self, ServeError> {
         Ok(Self(Arc::new(Shared {
             runs: Runs::new(root)?,
@@ -48,7 +50,13 @@ impl AppState {
             uses: AtomicUsize::new(0),
             saes: Cache::new(2),
             last_events: Cache::new(4096),
+            pages: Pool::new()?,
         })))
+    }
+
+    /// The threads that make pages of latents.
+    pub(crate) fn pages(&self) -> &Pool {
+        &self.0.pages
     }
 
     /// All runs there are now.

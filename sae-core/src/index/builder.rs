@@ -244,7 +244,6 @@ impl<'a> IndexBuilder<'a> {
             sae: self.sae,
             n_rows: self.n_rows,
             documents: &documents,
-            tokens: rows.tokens().zip(rows.token_keys()),
             rows: &rows,
             groupings: &self.groupings,
         };

@@ -33,7 +33,8 @@
 //! |---|---|
 //! | `builder` | one pass over a dump, then everything that follows from it |
 //! | `reader` | queries |
-//! | `meta`, `latents`, `documents`, `rows` | what the files hold |
+//! | `windows` | the values of a latent around its examples, from whichever file tells them sooner |
+//! | `meta`, `latents`, `documents`, `rows`, `tokens` | what the files hold |
 //! | `rows_writer`, `documents_writer`, `groups`, `fvu` | what is gathered from row to row |
 //! | `postings`, `statistics` | codes turned around, and what is known of a latent then |
 //! | `table`, `lists` | Arrow files, and the lists of codes and postings in them |
@@ -53,6 +54,8 @@ mod rows;
 mod rows_writer;
 mod statistics;
 mod table;
+mod tokens;
+mod windows;
 
 pub use builder::{IndexBuilder, IndexOptions};
 pub use documents::Document;

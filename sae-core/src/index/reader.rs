@@ -4,6 +4,7 @@ use super::{
     rows,
     rows::Rows,
     table::{Mapped, Table},
+    windows,
 };
 use crate::Result;
 use arrow::{
@@ -187,26 +188,25 @@ impl Index {
         self.codes[row / self.meta.batch_rows].get(row % self.meta.batch_rows)
     }
 
-    /// The latent's value on each of the rows, 0 where it does not fire.
+    /// The latent's value on each row of each window, 0 where it does not fire.
     ///
     /// # Panics
     /// If the rows are not all below `meta().n_rows`.
-    pub fn values_on(&self, rows: Range<u64>, latent: u32) -> Vec<f32> {
-        let (mut rows, per_batch) = (rows.start as usize..rows.end as usize, self.meta.batch_rows);
-        let mut values = Vec::with_capacity(rows.len());
-        while !rows.is_empty() {
-            let (batch, first) = (rows.start / per_batch, rows.start % per_batch);
-            let last = per_batch.min(first + rows.len());
-            values.extend(self.codes[batch].find(latent, first..last, &self.files[0]));
-            rows.start += last - first;
+    pub fn values_on(&self, windows: &[Range<u64>], latent: u32) -> Vec<Vec<f32>> {
+        let n_rows = self.meta.n_rows;
+        assert!(windows.iter().all(|window| window.end <= n_rows), "windows end at {n_rows} rows");
+        let postings = self.postings(latent as usize);
+        if windows::are_in_postings(postings.rows.len(), windows.len()) {
+            windows::from_postings(postings, windows)
+        } else {
+            windows::from_codes(&self.codes, self.meta.batch_rows, &self.files[0], latent, windows)
         }
-        values
     }
 
     /// The row's token; none without tokens, where it is null, and beyond the last row.
     pub fn token(&self, row: u64) -> Option<&str> {
-        let key = self.rows.token_key(row)?;
-        Some(self.rows.tokens()?.value(key as usize))
+        let tokens = self.rows.tokens()?;
+        Some(tokens.text(tokens.key(row)?))
     }
 
     /// The row's position in its document; none as for [`Index::token`].

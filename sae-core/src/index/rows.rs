@@ -1,12 +1,9 @@
 //! The columns of a dump beside its activations, row by row.
 
-use super::{Meta, table::Table};
+use super::{Meta, table::Table, tokens::Tokens};
 use crate::Result;
 use arrow::{
-    array::{
-        Array, ArrayAccessor, AsArray, DictionaryArray, RecordBatch, StringArray, UInt32Array,
-        downcast_integer_array,
-    },
+    array::{Array, ArrayAccessor, DictionaryArray, RecordBatch, StringArray, downcast_integer_array},
     datatypes::{DataType, Schema, UInt32Type},
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -21,7 +18,7 @@ pub(super) struct Rows {
     table: Table,
     batch_rows: usize,
     n_rows: u64,
-    token: Option<usize>,
+    tokens: Option<Tokens>,
     pos: Option<usize>,
 }
 
@@ -36,17 +33,18 @@ impl Rows {
             };
             return Err(table.corrupt(format!("columns {}", names(&meta.columns)), names(&found)));
         }
-        let token = match &meta.token_column {
+        let tokens = match &meta.token_column {
             None => None,
             Some(name) => {
                 let index = table.schema.index_of(name).ok();
                 let is_text = |index: &usize| table.schema.field(*index).data_type() == &text_type();
                 let index = index.filter(is_text);
-                Some(index.ok_or_else(|| table.corrupt(format!("tokens in column {name}"), "none"))?)
+                let index = index.ok_or_else(|| table.corrupt(format!("tokens in column {name}"), "none"))?;
+                Tokens::of(&table, index, meta.batch_rows)
             }
         };
         let pos = table.schema.index_of("pos").ok();
-        Ok(Self { batch_rows: meta.batch_rows, n_rows: meta.n_rows, token, pos, table })
+        Ok(Self { batch_rows: meta.batch_rows, n_rows: meta.n_rows, tokens, pos, table })
     }
 
     /// See [`Mapped::forget`](super::table::Mapped::forget).
@@ -59,27 +57,9 @@ impl Rows {
         Some((row / self.batch_rows, row % self.batch_rows))
     }
 
-    /// The key of the row's token in [`Rows::tokens`].
-    pub(super) fn token_key(&self, row: u64) -> Option<u32> {
-        let (batch, i) = self.locate(row)?;
-        let tokens = self.table.batches[batch].column(self.token?).as_dictionary::<UInt32Type>();
-        tokens.key(i).map(|key| key as u32)
-    }
-
-    /// The keys of all tokens, for a reader of many rows.
-    pub(super) fn token_keys(&self) -> Option<TokenKeys<'_>> {
-        let column = self.token?;
-        let keys = |batch| RecordBatch::column(batch, column).as_dictionary::<UInt32Type>().keys();
-        Some(TokenKeys {
-            batches: self.table.batches.iter().map(keys).collect(),
-            batch_rows: self.batch_rows,
-        })
-    }
-
-    /// The distinct tokens by key.
-    pub(super) fn tokens(&self) -> Option<&StringArray> {
-        let batch = self.table.batches.first()?;
-        Some(batch.column(self.token?).as_dictionary::<UInt32Type>().values().as_string())
+    /// The tokens as text, if the dump has them.
+    pub(super) fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
     }
 
     /// The row's position in its document.
@@ -98,24 +78,6 @@ impl Rows {
             None => Vec::new(),
             Some((batch, i)) => values(&self.table.batches[batch], i, &OWN_COLUMNS),
         }
-    }
-}
-
-/// The keys of tokens, row by row.
-pub(super) struct TokenKeys<'a> {
-    batches: Vec<&'a UInt32Array>,
-    batch_rows: usize,
-}
-
-impl TokenKeys<'_> {
-    /// The key of the row's token, if it has one.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    pub(super) fn get(&self, row: u32) -> Option<u32> {
-        let (batch, i) = (row as usize / self.batch_rows, row as usize % self.batch_rows);
-        let keys = self.batches[batch];
-        keys.is_valid(i).then(|| keys.value(i))
     }
 }
 

@@ -2,13 +2,9 @@
 
 use super::{
     Document, HISTOGRAM_BINS, LatentStats, QUANTILE_PERCENTS, TOP_TOKENS, TopToken,
-    documents::count_documents,
-    groups::Grouping,
-    postings::Firing,
-    rows::{Rows, TokenKeys},
+    documents::count_documents, groups::Grouping, postings::Firing, rows::Rows,
 };
 use crate::Sae;
-use arrow::array::StringArray;
 use std::collections::HashMap;
 
 /// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
@@ -21,8 +17,6 @@ pub(super) struct Context<'a> {
     pub(super) documents: &'a [Document],
     /// `rows.arrow`, which the tokens lie in.
     pub(super) rows: &'a Rows,
-    /// The distinct tokens, and which of them each row has.
-    pub(super) tokens: Option<(&'a StringArray, TokenKeys<'a>)>,
     pub(super) groupings: &'a [Grouping],
 }
 
@@ -89,17 +83,17 @@ impl Context<'_> {
     }
 
     fn top_tokens(&self, firings: &[Firing]) -> Vec<TopToken> {
-        let Some((texts, keys)) = self.tokens.as_ref() else { return Vec::new() };
+        let Some(of_rows) = self.rows.tokens() else { return Vec::new() };
         let mut sums: HashMap<u32, (u32, f64)> = HashMap::new();
         for firing in firings {
-            if let Some(token) = keys.get(firing.row()) {
+            if let Some(token) = of_rows.key(firing.row().into()) {
                 let (firings, sum) = sums.entry(token).or_default();
                 *firings += 1;
                 *sum += f64::from(firing.value());
             }
         }
         let total: f64 = firings.iter().map(|firing| f64::from(firing.value())).sum();
-        let text = |token: u32| texts.value(token as usize);
+        let text = |token: u32| of_rows.text(token);
         let mut tokens: Vec<_> =
             sums.into_iter().map(|(token, (firings, sum))| (token, firings, sum)).collect();
         tokens.sort_unstable_by(|a, b| {

@@ -1,17 +1,14 @@
 use crate::{
     AppState,
-    error::{ApiError, Errors, blocking},
+    error::{ApiError, Errors},
     extract::{Path, Query},
+    json::json,
     panels::{
         ExampleGroup, ExamplesQuery, GroupRates, Histogram, Statistics, TopToken, examples, groups,
         histogram, statistics, top_tokens,
     },
 };
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,8 +46,9 @@ pub(crate) async fn latent(
     Path((sae, latent)): Path<(String, u64)>,
     Query(query): Query<ExamplesQuery>,
 ) -> Result<Response, ApiError> {
-    blocking(move || {
-        query.check()?;
+    query.check()?;
+    let of_pages = state.clone();
+    let page = move || {
         let index = state.index(&sae)?;
         let d_sae = index.meta().d_sae;
         let latent =
@@ -62,7 +60,7 @@ pub(crate) async fn latent(
             })?;
         let stats = index.latent(latent as usize);
         // Made into text here, while the index is at hand: no token has to be copied before.
-        Ok(Json(LatentPage {
+        json(&LatentPage {
             latent,
             previous: latent.checked_sub(1),
             next: Some(latent + 1).filter(|&next| (next as usize) < d_sae),
@@ -72,7 +70,6 @@ pub(crate) async fn latent(
             examples: examples::panel(&index, &sae, latent, &query),
             top_tokens: top_tokens::panel(stats.top_tokens),
         })
-        .into_response())
-    })
-    .await
+    };
+    of_pages.pages().run(page).await
 }

@@ -128,7 +128,7 @@ pub(crate) fn panel<'a>(
     let n = postings.rows.len();
     let group = |id, title, ranks: Range<usize>, chosen: Vec<usize>| {
         let Range { start, end } = ranks;
-        let examples = || chosen.iter().map(|place| example(index, latent, postings, start + place, query));
+        let examples = || chosen.iter().map(|place| example(index, postings, start + place, query));
         (start < end).then(|| ExampleGroup {
             id,
             title,
@@ -155,16 +155,13 @@ pub(crate) fn panel<'a>(
         group(GroupId::Quantile, title, ranks.clone(), drawn(quantile, ranks.len()))
     });
     let random = group(GroupId::Random, "Random".to_owned(), 0..n, drawn(N_QUANTILES, n));
-    std::iter::once(top).chain(quantiles).chain([random]).flatten().collect()
+    let mut groups: Vec<_> = std::iter::once(top).chain(quantiles).chain([random]).flatten().collect();
+    fill_values(index, latent, &mut groups);
+    groups
 }
 
-fn example<'a>(
-    index: &'a Index,
-    latent: u32,
-    postings: Postings<'_>,
-    rank: usize,
-    query: &ExamplesQuery,
-) -> Example<'a> {
+/// An example without its values.
+fn example<'a>(index: &'a Index, postings: Postings<'_>, rank: usize, query: &ExamplesQuery) -> Example<'a> {
     let row = u64::from(postings.rows[rank]);
     let document = index.document_of(row).map(|document| index.documents()[document]);
     let own = document.map_or(row..row + 1, |d| d.first_row..d.first_row + u64::from(d.n_rows));
@@ -175,8 +172,21 @@ fn example<'a>(
         doc_id: document.map(|document| document.doc_id),
         focus: row - shown.start,
         tokens: shown.clone().map(|row| token(index, row)).collect(),
-        values: index.values_on(shown.clone(), latent),
+        values: Vec::new(),
         first_pos: index.pos(shown.start),
         metadata: index.metadata(row).into(),
     }
+}
+
+/// The values of all examples at once: the index looks for them in one pass over the latent's firings.
+fn fill_values(index: &Index, latent: u32, groups: &mut [ExampleGroup<'_>]) {
+    let examples = || groups.iter().flat_map(|group| &group.examples);
+    let window = |example: &Example<'_>| {
+        let start = example.row - example.focus;
+        start..start + example.tokens.len() as u64
+    };
+    let windows: Vec<Range<u64>> = examples().map(window).collect();
+    let values = index.values_on(&windows, latent);
+    let examples = groups.iter_mut().flat_map(|group| &mut group.examples);
+    examples.zip(values).for_each(|(example, values)| example.values = values);
 }

@@ -2,8 +2,8 @@
 
 use super::{Dump, Noise, sae};
 use crate::{
-    Codes, Sae,
-    index::{Index, IndexOptions, LatentStats, Meta, Postings, TopToken, postings::BatchSizes},
+    Codes, Rule, Sae,
+    index::{Index, IndexOptions, LatentStats, Meta, Postings, TopToken, postings::BatchSizes, windows},
 };
 use proptest::prelude::*;
 use std::{
@@ -130,10 +130,9 @@ fn check_index(index: &Index, codes: &Codes, sae: &Sae, dump: &Dump) -> Result<(
         let value_on = |row: u64| {
             firings.iter().find(|firing| u64::from(firing.0) == row).map_or(0.0, |firing| firing.1)
         };
-        for rows in [0..n_rows, n_rows / 3..n_rows, 0..0] {
-            let expected: Vec<f32> = rows.clone().map(value_on).collect();
-            prop_assert_eq!(index.values_on(rows, latent as u32), expected);
-        }
+        let windows = [0..n_rows, n_rows / 3..n_rows, 0..0, n_rows / 2..n_rows / 2 + 1];
+        let expected = windows.clone().map(|window| window.map(value_on).collect::<Vec<_>>());
+        prop_assert_eq!(index.values_on(&windows, latent as u32), expected);
         let documents: BTreeSet<i64> = rows.iter().map(|&row| dump.doc_ids[row as usize]).collect();
         prop_assert_eq!(stats.documents as usize, if has("doc_id") { documents.len() } else { 0 });
         prop_assert_eq!(
@@ -276,6 +275,42 @@ proptest! {
             check_documents(&index, &dump)?;
         }
     }
+}
+
+#[test]
+fn codes_and_postings_tell_the_same_values() {
+    let mut noise = Noise(4);
+    let dump = Dump::new(&mut noise, 1, 20_000);
+    // Fires always, on half of the rows, and on an eighth.
+    let sae = Sae::new(Rule::Standard, vec![1.0; 3], vec![3.0, 0.0, -1.5], vec![1.0; 3], vec![0.0]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let sizes = BatchSizes { rows: 1000, ..BatchSizes::default() };
+    dump.index(&path, &sae, IndexOptions::default(), sizes, 20_000).unwrap();
+    let index = Index::open(&path).unwrap();
+    let codes = sae.encode_plain(&dump.activations);
+    let (mut from_codes, mut from_postings) = (0, 0);
+    for latent in 0..3 {
+        let firings = firings(&codes, latent);
+        let value_on = |row: u64| {
+            let found = firings.binary_search_by_key(&row, |&(row, _)| row.into());
+            found.map_or(0.0, |i| firings[i].1)
+        };
+        for n_windows in [0, 1, 2, 3, 5, 20] {
+            let windows: Vec<_> = (0..n_windows)
+                .map(|_| {
+                    let start = noise.below(20_000);
+                    start..20_000.min(start + noise.below(1500))
+                })
+                .collect();
+            let expected: Vec<Vec<f32>> =
+                windows.iter().map(|window| window.clone().map(value_on).collect()).collect();
+            assert_eq!(index.values_on(&windows, latent), expected);
+            let taken = windows::are_in_postings(firings.len(), windows.len());
+            *(if taken { &mut from_postings } else { &mut from_codes }) += 1;
+        }
+    }
+    assert!(from_codes >= 4 && from_postings >= 4, "{from_codes} {from_postings}");
 }
 
 #[test]
