@@ -1,7 +1,7 @@
 //! A step of every single-dictionary method beside its bound, the bare dense product of the encoder, at the
 //! sparsity of trained SAEs.
 //!
-//! `cargo bench -p sae-train --bench methods`
+//! `cargo bench --workspace --bench methods`
 
 #[path = "support/method.rs"]
 mod method;
@@ -41,8 +41,14 @@ fn methods(c: &mut Criterion) {
         });
     });
     let precisions = [("", Precision::F32), (", bf16 candidates", Precision::Bf16Candidates)];
-    for (name, (form, precision)) in names().flat_map(|name| precisions.map(|form| (name, form))) {
-        let method = Method { name, d_in: D_IN, d_sae: D_SAE, k: K, precision };
+    let methods = names().map(|name| (name, name, &[][..]));
+    // Which begins as Mutual Choice.
+    let methods =
+        methods.chain([("feature_choice, its second phase", "feature_choice", &["mutual_until=0.0"][..])]);
+    for ((title, name, settings), (form, precision)) in
+        methods.flat_map(|method| precisions.map(|form| (method, form)))
+    {
+        let method = Method { name, settings, d_in: D_IN, d_sae: D_SAE, k: K, precision };
         let mut trainer = method.trainer(&x);
         let config = Config::load(None, &[format!("variant.name={name}")]).expect("the name is known");
         let companion = match config.variant.form().companion {
@@ -53,7 +59,7 @@ fn methods(c: &mut Criterion) {
         let batch = Batch { x: x.clone(), companion };
         trainer.step(batch.clone(), 0.0).expect("the loss is finite");
         let l0 = trainer.take_window().l0();
-        group.bench_function(format!("{name}{form} (L0 {l0:.0})"), |b| {
+        group.bench_function(format!("{title}{form} (L0 {l0:.0})"), |b| {
             let step = |batch| trainer.step(batch, 0.0).expect("the loss is finite");
             b.iter_batched(|| batch.clone(), step, BatchSize::LargeInput);
         });

@@ -31,6 +31,7 @@ fn main() {
     let (batch_size, steps) = (number("batch", 4096), number("steps", 10));
     let method = Method {
         name: args.get("method").copied().unwrap_or("topk"),
+        settings: &[],
         d_in: number("d_in", 384),
         d_sae: number("d_sae", 6144),
         k: number("k", 32),

@@ -120,7 +120,8 @@ mod tests {
         fn agrees_with_its_definition(n_rows in 1usize..100, d in 1usize..80, d_sae in 1usize..80, every in 1usize..20) {
             let mut codes = Codes::default();
             for r in 0..n_rows {
-                let latents: Vec<u32> = (0..d_sae as u32).filter(|l| (r as u32 * 7 + l * l) % every as u32 == 0).collect();
+                let fires = |l: &u32| (r * 7 + (l * l) as usize).is_multiple_of(every);
+                let latents: Vec<u32> = (0..d_sae as u32).filter(fires).collect();
                 codes.push_row(&latents, &vec![1.0; latents.len()]);
             }
             let (values, weights) = (waves(codes.nnz(), 0.3), waves(n_rows, 0.8));

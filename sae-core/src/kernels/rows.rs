@@ -143,14 +143,20 @@ fn dot_body<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
             acc[i] = mul_add::<FMA>(a[i], b[i], acc[i]);
         }
     }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            acc[i] += acc[i + width];
-        }
+    fold::<32>(&mut acc);
+    fold::<16>(&mut acc);
+    fold::<8>(&mut acc);
+    fold::<4>(&mut acc);
+    fold::<2>(&mut acc);
+    acc[0] + acc[1] + a_tail.iter().zip(b_tail).map(|(a, b)| a * b).sum::<f32>()
+}
+
+/// Adds the second half of `2 N` sums to the first; `N` is known, so that they stay in registers.
+#[inline(always)]
+fn fold<const N: usize>(sums: &mut [f32; LANES]) {
+    for i in 0..N {
+        sums[i] += sums[i + N];
     }
-    acc[0] + a_tail.iter().zip(b_tail).map(|(a, b)| a * b).sum::<f32>()
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use sae_train::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Method<'a> {
     pub(crate) name: &'a str,
+    /// More settings of `[variant]`, as `sae train --set` takes them.
+    pub(crate) settings: &'a [&'a str],
     pub(crate) d_in: usize,
     pub(crate) d_sae: usize,
     /// Latents that fire on a row, about.
@@ -27,8 +29,9 @@ pub(crate) struct Method<'a> {
 impl Method<'_> {
     /// Before its first step, with biases set by `x`, some rows.
     pub(crate) fn trainer(&self, x: &[f32]) -> Trainer {
-        let &Self { name, d_in, d_sae, k, precision } = self;
+        let &Self { name, settings, d_in, d_sae, k, precision } = self;
         let mut sets = vec![format!("variant.name={name}")];
+        sets.extend(settings.iter().map(|setting| format!("variant.{setting}")));
         match name {
             // Its last level, of eight times as many, is what the others have.
             "matryoshka_k" => sets.push(format!("variant.k={}", k / 8)),

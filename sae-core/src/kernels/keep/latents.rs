@@ -1,14 +1,20 @@
 //! The largest pre-activations of each latent over the rows (Ayonrinde 2024, *Feature Choice*, arXiv
 //! 2411.02124).
 
-use super::{Codes, Encoder, Selection, batch, encode as encode_rows};
+use super::{Codes, Encoder, Precision, Selection, batch, encode_with};
 
 /// For each latent the `budgets[l]` largest positive pre-activations over the rows.
 ///
 /// This is the choice per row with inputs and latents in each other's place: `W_enc` is encoded with the
 /// rows as weights, the bias as one more dimension whose weight is 1. Latents of similar budgets are
 /// encoded together, and each then keeps its own number.
-pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], budgets: &[u32]) -> Codes {
+pub(super) fn encode(
+    w_enc: &[f32],
+    b_enc: &[f32],
+    x: &[f32],
+    budgets: &[u32],
+    precision: Precision,
+) -> Codes {
     let (d_sae, d_in) = (b_enc.len(), w_enc.len() / b_enc.len());
     let n_rows = x.len() / d_in;
     let mut rows = Vec::with_capacity(n_rows * (d_in + 1));
@@ -25,7 +31,8 @@ pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], budgets: &[u32]) -
             .copied()
             .collect();
         let selection = Selection::TopK((k as usize).min(n_rows));
-        let turned = encode_rows(&Encoder { w_enc: &rows, b_enc: &no_bias, selection }, &weights);
+        let encoder = Encoder { w_enc: &rows, b_enc: &no_bias, selection };
+        let turned = encode_with(&encoder, &weights, precision);
         for (i, &latent) in latents.iter().enumerate() {
             let (rows, values) = turned.row(i);
             let one = Codes {

@@ -63,19 +63,16 @@ pub struct Scores {
 
 /// The codes of `x` `[n_rows, d_in]` that a training method keeps, for weights `w_enc` `[d_sae, d_in]`
 /// and `b_enc` `[d_sae]`.
-///
-/// The precision is of choices that leave few latents of each row; [`Keep::Positive`], [`Keep::OfLatents`]
-/// and [`Keep::Scored`] are made in f32.
 pub fn encode_keeping(w_enc: &[f32], b_enc: &[f32], x: &[f32], choice: &Choice) -> Codes {
-    let with = |selection| Encoder { w_enc, b_enc, selection };
+    let (with, precision) = (|selection| Encoder { w_enc, b_enc, selection }, choice.precision);
     match &choice.keep {
-        Keep::Positive => encode(&with(Selection::Positive), x),
-        Keep::TopK(k) => encode_with(&with(Selection::TopK(*k)), x, choice.precision),
-        Keep::Over(threshold) => encode_with(&with(Selection::Over(threshold)), x, choice.precision),
-        Keep::Largest(k) => largest::encode(&with(Selection::TopK(*k)), x, choice.precision),
-        Keep::OfBatch(n) => batch::encode(w_enc, b_enc, x, *n, choice.precision),
-        Keep::OfLatents(budgets) => latents::encode(w_enc, b_enc, x, budgets),
-        Keep::Scored(k, scores) => scored::encode(w_enc, b_enc, x, *k, scores),
+        Keep::Positive => encode_with(&with(Selection::Positive), x, precision),
+        Keep::TopK(k) => encode_with(&with(Selection::TopK(*k)), x, precision),
+        Keep::Over(threshold) => encode_with(&with(Selection::Over(threshold)), x, precision),
+        Keep::Largest(k) => largest::encode(&with(Selection::TopK(*k)), x, precision),
+        Keep::OfBatch(n) => batch::encode(w_enc, b_enc, x, *n, precision),
+        Keep::OfLatents(budgets) => latents::encode(w_enc, b_enc, x, budgets, precision),
+        Keep::Scored(k, scores) => scored::encode(w_enc, b_enc, x, *k, scores, precision),
     }
 }
 

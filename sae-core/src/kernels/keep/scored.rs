@@ -1,18 +1,25 @@
 //! The pre-activations of each row with the largest scores, where a score is the pre-activation raised
 //! by the latent's effect on a loss (Olmo et al. 2024, *gradient SAEs*, arXiv 2411.10397).
 
-use super::{Codes, Encoder, Scores, Selection, encode as encode_rows};
+use super::{Codes, Encoder, Precision, Scores, Selection, encode_with};
 use crate::kernels::dots;
 use rayon::prelude::*;
 
 /// The `k` pre-activations of each row with the largest positive scores among its `scores.candidates`
 /// largest pre-activations.
-pub(super) fn encode(w_enc: &[f32], b_enc: &[f32], x: &[f32], k: usize, scores: &Scores) -> Codes {
+pub(super) fn encode(
+    w_enc: &[f32],
+    b_enc: &[f32],
+    x: &[f32],
+    k: usize,
+    scores: &Scores,
+    precision: Precision,
+) -> Codes {
     let selection = match scores.candidates {
         0 => Selection::Positive,
         n => Selection::TopK(n.max(k)),
     };
-    let candidates = encode_rows(&Encoder { w_enc, b_enc, selection }, x);
+    let candidates = encode_with(&Encoder { w_enc, b_enc, selection }, x, precision);
     let d = scores.w.len() / b_enc.len();
     let rows: Vec<Vec<usize>> = (0..candidates.n_rows())
         .into_par_iter()
