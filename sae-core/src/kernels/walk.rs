@@ -58,16 +58,11 @@ pub(super) fn walk<S, T: Send>(
     let mut bias = b_enc.to_vec();
     bias.resize(b_enc.len().next_multiple_of(width), 0.0);
 
-    // Ranges as equal as can be, as many for each thread.
-    let n_rows = x.len() / d_in;
-    let most_rows = (BLOCK / depth).max(4 * height);
-    let n_ranges = n_rows.div_ceil(most_rows).next_multiple_of(rayon::current_num_threads());
-    let range_rows = n_rows.div_ceil(n_ranges.max(1)).next_multiple_of(height).max(height);
     let block_latents = (BLOCK / depth / width).clamp(1, 8) * width;
 
-    let walk_range = |(range, x): (usize, &[f32])| {
-        let (range_start, n_rows) = (range * range_rows, x.len() / d_in);
-        let mut state = start(range_start..range_start + n_rows);
+    let walk_range = |range: Range<usize>| {
+        let (range_start, n_rows, x) = (range.start, range.len(), &x[range.start * d_in..range.end * d_in]);
+        let mut state = start(range);
         // Taken out, so that a visitor may itself encode.
         let mut scratch = SCRATCH.take();
         let padded_rows = n_rows.next_multiple_of(height);
@@ -97,11 +92,52 @@ pub(super) fn walk<S, T: Send>(
         SCRATCH.set(scratch);
         finish(state)
     };
-    x.par_chunks(range_rows * d_in).enumerate().map(walk_range).collect()
+    let ranges = cut(x.len() / d_in, (BLOCK / depth).max(4 * height), height);
+    // Taken one by one in their order: halves of them, as rayon cuts other work, would leave large ones for last.
+    let walked = ranges.into_iter().enumerate().par_bridge();
+    let mut walked: Vec<(usize, T)> = walked.map(|(i, range)| (i, walk_range(range))).collect();
+    walked.sort_unstable_by_key(|&(i, _)| i);
+    walked.into_iter().map(|(_, of_range)| of_range).collect()
+}
+
+/// Cuts rows into ranges of at most `most`, nearly all of a multiple of `height`: large ones first, for each
+/// walks over all weights; then smaller and smaller ones, so that all threads end at the same time.
+fn cut(n_rows: usize, most: usize, height: usize) -> Vec<Range<usize>> {
+    let threads = rayon::current_num_threads();
+    let least = (most / 4).min(n_rows.div_ceil(threads));
+    let (mut ranges, mut start) = (Vec::new(), 0);
+    while start < n_rows {
+        let rows = ((n_rows - start) / (2 * threads)).clamp(least, most).next_multiple_of(height);
+        let end = n_rows.min(start + rows);
+        ranges.push(start..end);
+        start = end;
+    }
+    ranges
 }
 
 thread_local! {
     /// A block's pre-activations and the packed inputs, kept between calls: a training step encodes in
     /// every few milliseconds, and fresh pages cost more than the selection.
     static SCRATCH: RefCell<Vec<Line>> = RefCell::default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_into_ranges_that_end_small() {
+        for (n_rows, threads) in [(0, 1), (1, 2), (11, 3), (100, 2), (4096, 1), (4096, 2), (4099, 16)] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let ranges = pool.install(|| cut(n_rows, 256, 12));
+            assert!(ranges.iter().map(Range::len).is_sorted_by(|a, b| a >= b), "{ranges:?}");
+            assert!(ranges.iter().all(|range| range.len() < 256 + 12), "{ranges:?}");
+            assert!(ranges.windows(2).all(|two| two[0].end == two[1].start && two[0].len() % 12 == 0));
+            assert_eq!(ranges.iter().map(Range::len).sum::<usize>(), n_rows);
+            assert!(ranges.len() >= threads.min(n_rows.div_ceil(12)), "nobody is left without: {ranges:?}");
+            assert!(
+                n_rows < 4096 || ranges.iter().rev().skip(1).take(threads).all(|range| range.len() <= 72)
+            );
+        }
+    }
 }
