@@ -18,8 +18,9 @@ use std::{
 };
 
 /// Answers after which the memory of what an index has read is given back: all pages of latents together
-/// touch the whole of its postings.
-const FORGET_AFTER: usize = 64;
+/// touch the whole of its postings. Of a file that was just written, each touch may bring in much more than
+/// is read: 3 MB for a page of a latent.
+const FORGET_AFTER: usize = 16;
 
 /// What all requests share: the served folder, and what was read from it.
 ///
