@@ -20,7 +20,7 @@ STEPS = {
 INDEX = "index"
 DEFAULT = ("topk", "batch_topk", "jump_relu", "matryoshka", INDEX)
 
-# Our forms, by `train.precision`; an index is built in f32.
+# Our forms, by `train.precision` and `sae index --precision`.
 FORMS = ("f32", "bf16-candidates")
 
 # Ratios below which `run.py --check` fails: (case, peer) → our form → times as fast.
