@@ -162,6 +162,12 @@ fn pre_acts(x: Tensor<2>, w: &Weights) -> Tensor<2> {
         + w.b_enc.clone().unsqueeze()
 }
 
+/// `‖target − x̂‖²` of each row of `x`, with all positive pre-activations.
+fn dense_errors(target: Tensor<2>, x: Tensor<2>, w: &Weights) -> Tensor<1> {
+    let out = relu(pre_acts(x, w)).matmul(w.w_dec.clone()) + w.b_dec.clone().unsqueeze();
+    (target - out).powi_scalar(2).sum_dim(1).flatten(0, 1)
+}
+
 /// Weights of the rows' errors, so that no two count alike.
 fn row_weights(n: usize, device: &Device) -> Tensor<1> {
     let weights: Vec<f32> = (0..n).map(|r| 0.5 + (r as f32 * 0.37).sin().abs()).collect();
@@ -182,12 +188,7 @@ fn errors_of_rows() {
                     let out = ops::decode(&codes, params.w_dec.clone(), params.b_dec.clone());
                     (ops::row_errors(x, out) * weights.clone()).sum()
                 },
-                &move |x, params| {
-                    let acts = relu(pre_acts(x.clone(), params));
-                    let out = acts.matmul(params.w_dec.clone()) + params.b_dec.clone().unsqueeze();
-                    let errors = (x.autodiff() - out).powi_scalar(2).sum_dim(1).flatten::<1>(0, 1);
-                    (errors * w.clone()).sum()
-                },
+                &move |x, params| (dense_errors(x.clone().autodiff(), x, params) * w.clone()).sum(),
             );
         }
     }
@@ -213,12 +214,7 @@ fn errors_of_reconstructions() {
                     assert_close("residual", found.residual(), residual);
                     (found.errors * weights.clone()).sum()
                 },
-                &move |x, params| {
-                    let acts = relu(pre_acts(x.clone(), params));
-                    let out = acts.matmul(params.w_dec.clone()) + params.b_dec.clone().unsqueeze();
-                    let errors = (target(x, params) - out).powi_scalar(2).sum_dim(1).flatten::<1>(0, 1);
-                    (errors * w.clone()).sum()
-                },
+                &move |x, params| (dense_errors(target(x.clone(), params), x, params) * w.clone()).sum(),
             );
         }
     }

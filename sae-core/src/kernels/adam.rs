@@ -177,10 +177,7 @@ fn adam_body<const FMA: bool>(param: &mut [f32], m: &mut [f32], v: &mut [f32], g
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn waves(n: usize, frequency: f32) -> Vec<f32> {
-        (0..n).map(|i| (i as f32 * frequency).sin()).collect()
-    }
+    use crate::kernels::waves::waves;
 
     #[test]
     fn adam_agrees_with_its_definition_in_f64() {

@@ -90,15 +90,8 @@ fn gather_grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::waves::{close, waves};
     use proptest::prelude::*;
-
-    fn waves(n: usize, frequency: f32) -> Vec<f32> {
-        (0..n).map(|i| (i as f32 * frequency).sin()).collect()
-    }
-
-    fn close(a: &[f32], b: &[f32]) -> bool {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + a.abs()))
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]

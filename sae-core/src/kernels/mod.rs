@@ -39,6 +39,8 @@ mod select_avx512;
 mod simd;
 mod skip;
 mod walk;
+#[cfg(test)]
+mod waves;
 
 pub use adam::{
     AdamStep, normalize_rows, project_out_rows, sum_of_rows, sum_of_squares, weighted_sum_of_rows,

@@ -185,11 +185,8 @@ fn tile_portable(inputs: &[f32], weights: &[f32], start: Option<&[f32]>, out: &m
 mod tests {
     use super::*;
     use crate::kernels::pack::pack;
+    use crate::kernels::waves::waves;
     use proptest::prelude::*;
-
-    fn waves(n: usize, frequency: f32) -> Vec<f32> {
-        (0..n).map(|i| (i as f32 * frequency).sin()).collect()
-    }
 
     fn kernels() -> Vec<Kernel> {
         let mut kernels = vec![PORTABLE, Kernel::detect()];

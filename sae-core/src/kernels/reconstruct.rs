@@ -102,15 +102,8 @@ fn times_rows(codes: &Codes, entries: &[f32], weights: &[f32]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::kernels::dot;
+    use crate::kernels::waves::{close, waves};
     use proptest::prelude::*;
-
-    fn waves(n: usize, frequency: f32) -> Vec<f32> {
-        (0..n).map(|i| (i as f32 * frequency).sin()).collect()
-    }
-
-    fn close(a: &[f32], b: &[f32]) -> bool {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + a.abs()))
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
