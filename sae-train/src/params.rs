@@ -96,15 +96,16 @@ impl Params {
         [d_in, self.b_dec.dims()[0], d_sae]
     }
 
-    /// Goes through all weights in a fixed order.
+    /// Goes through all weights in a fixed order: the encoder's last, for with them the next step begins,
+    /// and what was touched last is still in cache.
     pub fn visit(&mut self, visitor: &mut impl Visit) {
-        visitor.weight("w_enc", &mut self.w_enc);
-        visitor.weight("b_enc", &mut self.b_enc);
         visitor.weight("w_dec", &mut self.w_dec);
         visitor.weight("b_dec", &mut self.b_dec);
         for (name, tensor) in &mut self.own {
             visitor.weight(name, tensor);
         }
+        visitor.weight("b_enc", &mut self.b_enc);
+        visitor.weight("w_enc", &mut self.w_enc);
     }
 
     /// The same weights, watched by autodiff.

@@ -22,11 +22,14 @@ impl Visit for Take<'_> {
         // Some methods do not use every weight.
         if let Some(grad) = tensor.grad_remove(self.grads) {
             let n = grad.shape().num_elements();
-            let grad = match (name, self.project.take_if(|_| name == "w_dec")) {
-                (_, Some(w_dec)) => ops::project_out_rows(grad.reshape(w_dec.dims()), w_dec).reshape([n]),
-                _ => grad.reshape([n]),
+            let (grad, squares) = if let Some(w_dec) = self.project.take_if(|_| name == "w_dec") {
+                let (grad, squares) = ops::project_out_rows(grad.reshape(w_dec.dims()), w_dec);
+                (grad.reshape([n]), squares)
+            } else {
+                let squares = ops::sum_of_squares(&grad);
+                (grad.reshape([n]), squares)
             };
-            self.squares += ops::sum_of_squares(&grad);
+            self.squares += squares;
             self.by_name.insert(name, grad);
         }
         *tensor = nothing(&tensor.device());

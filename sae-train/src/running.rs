@@ -84,7 +84,9 @@ impl Running<'_> {
         let mut since = (Instant::now(), trainer.tokens_seen());
         while trainer.steps_done() < steps {
             let lr = self.plan.lr.at(trainer.steps_done() + 1);
-            trainer.step(batches.next_batch()?, lr)?;
+            let batch = batches.next_batch()?;
+            // Inside the pool: from outside, each of a step's operations would wake it anew.
+            rayon::scope(|_| trainer.step(batch, lr))?;
             let step = trainer.steps_done();
             watch.step(step);
             if step.is_multiple_of(shared.log.every) || step == steps {

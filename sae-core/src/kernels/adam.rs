@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 /// Values that a thread takes at once where rows do not matter.
 const BLOCK: usize = 4096;
+/// Fewer blocks are not worth waking another thread.
+const MIN_BLOCKS: usize = 4;
 
 /// One step of Adam (Kingma & Ba 2014, arXiv 1412.6980), or with `weight_decay` of AdamW (Loshchilov &
 /// Hutter 2017, arXiv 1711.05101):
@@ -86,7 +88,7 @@ impl AdamStep {
         let constants = self.constants();
         let blocks = param.par_chunks_mut(block).zip(m.par_chunks_mut(block));
         let blocks = blocks.zip(v.par_chunks_mut(block)).zip(grad.par_chunks(block));
-        blocks.with_min_len(BLOCK.div_ceil(block)).for_each(|(((param, m), v), grad)| {
+        blocks.with_min_len((MIN_BLOCKS * BLOCK).div_ceil(block)).for_each(|(((param, m), v), grad)| {
             adam(param, m, v, grad, &constants);
             after(param);
         });
@@ -108,20 +110,25 @@ fn normalize(row: &mut [f32]) {
 
 /// Takes from each row of `grad` its part along the same row of `w`, whose rows have unit length:
 /// `grad_l ← grad_l − ⟨grad_l, w_l⟩ w_l`, so that a step of gradient descent keeps lengths to first
-/// order (Bricken et al. 2023).
-pub fn project_out_rows(grad: &mut [f32], w: &[f32], d: usize) {
-    grad.par_chunks_mut(d).zip(w.par_chunks(d)).with_min_len(16).for_each(|(grad, w)| {
+/// order (Bricken et al. 2023). Gives the sum of squares of what is left, as [`sum_of_squares`] does.
+pub fn project_out_rows(grad: &mut [f32], w: &[f32], d: usize) -> f64 {
+    let project = |(grad, w): (&mut [f32], &[f32])| {
         let along = -dot(grad, w);
-        // Most latents are silent in a batch: their rows are zero already.
+        // The rows of latents that were silent in the batch are zero already.
         if along != 0.0 {
             add_scaled(grad, w, along);
         }
-    });
+        f64::from(dot(grad, grad))
+    };
+    let rows = grad.par_chunks_mut(d).zip(w.par_chunks(d)).with_min_len(16);
+    let squares: Vec<f64> = rows.map(project).collect();
+    squares.iter().sum()
 }
 
 /// `Σ a²` in f64, in an order that does not depend on the number of threads.
 pub fn sum_of_squares(a: &[f32]) -> f64 {
-    let parts: Vec<f64> = a.par_chunks(BLOCK).map(|a| f64::from(dot(a, a))).collect();
+    let parts: Vec<f64> =
+        a.par_chunks(BLOCK).with_min_len(MIN_BLOCKS).map(|a| f64::from(dot(a, a))).collect();
     parts.iter().sum()
 }
 
@@ -226,7 +233,8 @@ mod tests {
         let mut w = waves(n, 0.9);
         normalize_rows(&mut w, d);
         let mut grad = waves(n, 0.4);
-        project_out_rows(&mut grad, &w, d);
+        let squares = project_out_rows(&mut grad, &w, d);
+        assert!((squares - sum_of_squares(&grad)).abs() < 1e-4 * squares);
         for (grad, w) in grad.chunks(d).zip(w.chunks(d)) {
             assert!(dot(grad, w).abs() < 1e-6);
         }

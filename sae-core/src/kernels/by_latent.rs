@@ -69,16 +69,15 @@ impl ByLatent {
         &self.rows
     }
 
-    /// Values given in the codes' order, put in this order.
-    pub fn permute(&self, values: &[f32]) -> Vec<f32> {
-        let positions = self.positions.par_iter().with_min_len(1 << 14);
-        positions.map(|&position| values[position as usize]).collect()
+    /// Where all entries stand in the codes, `[nnz]`.
+    pub(super) fn positions(&self) -> &[u32] {
+        &self.positions
     }
 
     /// `[d_sae]`: the sum over each latent's entries of values given in the codes' order.
     pub fn sums(&self, values: &[f32]) -> Vec<f32> {
-        let values = self.permute(values);
-        let sum = |latent| values[self.entries(latent)].iter().sum();
+        let value = |&position: &u32| values[position as usize];
+        let sum = |latent| self.positions[self.entries(latent)].iter().map(value).sum();
         (0..self.d_sae()).into_par_iter().with_min_len(256).map(sum).collect()
     }
 }

@@ -77,8 +77,10 @@ impl Codes {
             offsets.extend(part.offsets[1..].iter().map(|offset| start + offset));
             start += part.nnz() as u32;
         }
-        let latents = concatenate(parts.iter().map(|part| part.latents.as_slice()));
-        let values = concatenate(parts.iter().map(|part| part.values.as_slice()));
+        let (latents, values) = rayon::join(
+            || concatenate(parts.iter().map(|part| part.latents.as_slice())),
+            || concatenate(parts.iter().map(|part| part.values.as_slice())),
+        );
         Self { offsets, latents, values }
     }
 }

@@ -1,10 +1,13 @@
 //! Decoding sparse codes, forwards and backwards, touching active latents only, unless they are many.
 
-use super::{ByLatent, Codes, build_rows, dense, dots, weighted_sum};
+use super::{ByLatent, Codes, build, build_rows, dense, dots, weighted_sum};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows that a thread takes at once.
 const BLOCK_ROWS: usize = 32;
+/// Latents that a thread takes at once.
+const BLOCK_LATENTS: usize = 16;
 
 /// From this fraction of active latents on, gathering the rows of `W_dec` for each takes longer than
 /// multiplying with all: measured at 1/6 for a matrix of 9 MB, at 1/15 for one of 38 MB, which leaves the
@@ -73,17 +76,40 @@ fn gather_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32], out: &mut [f32
 /// With `weights` the codes' values and `matrix` the gradient at the output this is the decoder's
 /// gradient; with the gradient at the values and the centred inputs it is the encoder's.
 pub fn grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d_in: usize) -> Vec<f32> {
-    let weights = by_latent.permute(weights);
-    if density(weights.len(), matrix.len() / d_in, by_latent.d_sae()) > DENSE_LATENTS {
-        return dense::grad_weights(by_latent, &weights, matrix, d_in);
-    }
-    gather_grad_weights(by_latent, &weights, matrix, d_in)
+    grad_weights_by(by_latent, |_, position| weights[position], matrix, d_in)
 }
 
-fn gather_grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d_in: usize) -> Vec<f32> {
-    build_rows(by_latent.d_sae(), d_in, 16, |latent, out| {
-        let entries = by_latent.entries(latent);
-        weighted_sum(&by_latent.rows()[entries.clone()], &weights[entries], matrix, out);
+/// [`grad_weights`] with the weight of an entry from its row and its position in the codes.
+pub(super) fn grad_weights_by(
+    by_latent: &ByLatent,
+    weight: impl Fn(usize, usize) -> f32 + Sync,
+    matrix: &[f32],
+    d_in: usize,
+) -> Vec<f32> {
+    let weights = |entries: Range<usize>, to: &mut Vec<f32>| {
+        let entries = by_latent.rows()[entries.clone()].iter().zip(&by_latent.positions()[entries]);
+        to.extend(entries.map(|(&row, &position)| weight(row as usize, position as usize)));
+    };
+    if density(by_latent.rows().len(), matrix.len() / d_in, by_latent.d_sae()) > DENSE_LATENTS {
+        return dense::grad_weights(by_latent, weights, matrix, d_in);
+    }
+    gather_grad_weights(by_latent, weights, matrix, d_in)
+}
+
+fn gather_grad_weights(
+    by_latent: &ByLatent,
+    weights: impl Fn(Range<usize>, &mut Vec<f32>) + Sync,
+    matrix: &[f32],
+    d_in: usize,
+) -> Vec<f32> {
+    build(by_latent.d_sae() * d_in, BLOCK_LATENTS * d_in, 1, |block, out| {
+        let mut of_latent = Vec::new();
+        for (l, out) in out.chunks_exact_mut(d_in).enumerate() {
+            let entries = by_latent.entries(block * BLOCK_LATENTS + l);
+            of_latent.clear();
+            weights(entries.clone(), &mut of_latent);
+            weighted_sum(&by_latent.rows()[entries], &of_latent, matrix, out);
+        }
     })
 }
 
@@ -112,9 +138,11 @@ mod tests {
             dense::decode_grad_values(&codes, &w, &grad, &mut product);
             prop_assert!(close(&gathered, &product));
             let by_latent = ByLatent::new(&codes, d_sae);
-            let weights = by_latent.permute(&codes.values);
-            let gathered = gather_grad_weights(&by_latent, &weights, &grad, d_in);
-            prop_assert!(close(&gathered, &dense::grad_weights(&by_latent, &weights, &grad, d_in)));
+            let weights = |entries: Range<usize>, to: &mut Vec<f32>| {
+                to.extend(by_latent.positions()[entries].iter().map(|&position| codes.values[position as usize]));
+            };
+            let gathered = gather_grad_weights(&by_latent, weights, &grad, d_in);
+            prop_assert!(close(&gathered, &dense::grad_weights(&by_latent, weights, &grad, d_in)));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{ByLatent, Codes, build};
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 /// Floats of a block that is spread out, 8 MiB of them; a block has at most [`MOST`] rows.
 const BLOCK: usize = 2 << 20;
@@ -70,17 +70,25 @@ pub(super) fn decode_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32], out
     });
 }
 
-/// See [`super::grad_weights`]; `weights` are in the order of `by_latent`.
-pub(super) fn grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d: usize) -> Vec<f32> {
+/// See [`super::grad_weights`]; `weights` appends those of a range of `by_latent`'s entries.
+pub(super) fn grad_weights(
+    by_latent: &ByLatent,
+    weights: impl Fn(Range<usize>, &mut Vec<f32>) + Sync,
+    matrix: &[f32],
+    d: usize,
+) -> Vec<f32> {
     let n_rows = matrix.len() / d;
     let block_latents = block_rows(n_rows);
     build(by_latent.d_sae() * d, block_latents * d, 1, |block, out| {
         let first = block * block_latents;
         with_scratch(out.len() / d * n_rows, |acts| {
             acts.fill(0.0);
+            let mut of_latent = Vec::new();
             for (l, acts) in acts.chunks_exact_mut(n_rows).enumerate() {
                 let entries = by_latent.entries(first + l);
-                for (&row, &weight) in by_latent.rows()[entries.clone()].iter().zip(&weights[entries]) {
+                of_latent.clear();
+                weights(entries.clone(), &mut of_latent);
+                for (&row, &weight) in by_latent.rows()[entries].iter().zip(&of_latent) {
                     acts[row as usize] = weight;
                 }
             }

@@ -1,4 +1,4 @@
-//! Encoding: the walk over all pre-activations with a selection for each row.
+//! Encoding: the latents that fire and their values, in f32 or among candidates found by bf16.
 //!
 //! Rows are independent, so the result does not depend on the number of threads.
 
@@ -6,11 +6,12 @@ use super::{
     Codes,
     bf16::Bound,
     dots,
+    floor::Floor,
     product::Kernel,
     select::{Selected, Selection},
-    walk::walk,
+    selections::{rows_of, select, with_rows},
 };
-use std::cell::RefCell;
+use rayon::prelude::*;
 
 /// What encoding needs: `pre_acts = W_enc x + b_enc`, then a selection.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +22,6 @@ pub struct Encoder<'a> {
     pub b_enc: &'a [f32],
     /// Which latents fire.
     pub selection: Selection<'a>,
-}
-
-thread_local! {
-    /// Selections of a block's rows, kept between calls for their memory.
-    static SELECTED: RefCell<Vec<Selected>> = RefCell::default();
 }
 
 /// How precisely the product is computed from which latents are selected. The codes are those of f32
@@ -50,11 +46,7 @@ pub enum Precision {
 /// # Panics
 /// If the length of `x` is not a multiple of `d_in = w_enc.len() / b_enc.len()`.
 pub fn encode(encoder: &Encoder<'_>, x: &[f32]) -> Codes {
-    let finish = |_: usize, row: &mut Selected| {
-        row.finish(encoder.selection);
-        true
-    };
-    select(Kernel::detect(), encoder, x, |_| 0.0, finish).0
+    encode_with(encoder, x, Precision::F32)
 }
 
 /// [`encode`] with the given precision.
@@ -62,43 +54,50 @@ pub fn encode(encoder: &Encoder<'_>, x: &[f32]) -> Codes {
 /// # Panics
 /// As [`encode`].
 pub fn encode_with(encoder: &Encoder<'_>, x: &[f32], precision: Precision) -> Codes {
-    let Encoder { w_enc, b_enc, selection } = *encoder;
+    let Encoder { w_enc, b_enc, .. } = *encoder;
     let d_in = w_enc.len() / b_enc.len();
     let kernel = Kernel::detect_bf16().filter(|_| precision == Precision::Bf16Candidates);
-    let Some((kernel, bound)) = kernel.zip(Bound::new(w_enc, b_enc, d_in)) else {
-        return encode(encoder, x);
+    let bounded = kernel.and_then(|kernel| Some((kernel, Bound::new(w_enc, b_enc, d_in)?)));
+    let Some((kernel, bound)) = bounded.filter(|_| !is_dense(encoder, x, d_in)) else {
+        return in_f32(encoder, x);
     };
-    if is_dense(encoder, x, d_in) {
-        return encode(encoder, x);
-    }
-    let row = |r: usize| &x[r * d_in..][..d_in];
-    let finish = |r: usize, candidates: &mut Selected| {
-        candidates.finish(selection);
-        let certain =
-            candidates.slack.is_finite() && candidates.latents.len() <= b_enc.len() / MOST_CANDIDATES;
-        if certain {
-            dots(row(r), &candidates.latents, w_enc, &mut candidates.values);
-            candidates.finish_exactly(selection, b_enc);
-        }
-        certain
-    };
-    let (codes, uncertain) = select(kernel, encoder, x, |r| bound.at(row(r)), finish);
-    if uncertain.is_empty() {
+    let most = b_enc.len() / MOST_CANDIDATES;
+    let few = |row: &Selected| row.slack.is_finite() && row.latents.len() <= most;
+    let (candidates, refused) = select(kernel, encoder, x, &Floor::unknown(), |x| bound.at(x), few);
+    let codes = among(&candidates, encoder, x);
+    if refused.is_empty() {
         return codes;
     }
-    let again: Vec<f32> = uncertain.iter().flat_map(|&r| row(r)).copied().collect();
-    let again = encode(encoder, &again);
-    if again.n_rows() == codes.n_rows() {
-        return again;
-    }
-    let mut whole = Codes::default();
-    let mut uncertain = uncertain.into_iter().enumerate().peekable();
-    for r in 0..codes.n_rows() {
-        let replaced = uncertain.next_if(|&(_, other)| other == r);
-        let (latents, values) = replaced.map_or_else(|| codes.row(r), |(i, _)| again.row(i));
-        whole.push_row(latents, values);
-    }
-    whole
+    let again = in_f32(encoder, &rows_of(x, d_in, &refused));
+    with_rows(codes, &refused, again)
+}
+
+fn in_f32(encoder: &Encoder<'_>, x: &[f32]) -> Codes {
+    select(Kernel::detect(), encoder, x, &Floor::unknown(), |_| 0.0, |_| true).0
+}
+
+/// The codes of rows among whose candidates are all their latents.
+///
+/// For all rows together and not while the candidates are found: the rows of `W_enc` then stay in cache
+/// until they are needed again.
+fn among(candidates: &Codes, encoder: &Encoder<'_>, x: &[f32]) -> Codes {
+    const BLOCK_ROWS: usize = 32;
+    let Encoder { w_enc, b_enc, selection } = *encoder;
+    let d_in = w_enc.len() / b_enc.len();
+    let block = |first: usize| {
+        let (mut codes, mut selected) = (Codes::default(), Selected::default());
+        for r in first..candidates.n_rows().min(first + BLOCK_ROWS) {
+            let (latents, at_most) = candidates.row(r);
+            selected.restart(latents, at_most);
+            dots(&x[r * d_in..][..d_in], latents, w_enc, &mut selected.values);
+            selected.finish_exactly(selection, b_enc);
+            codes.push_row(&selected.latents, &selected.values);
+        }
+        codes
+    };
+    let blocks: Vec<Codes> =
+        (0..candidates.n_rows()).into_par_iter().step_by(BLOCK_ROWS).map(block).collect();
+    Codes::concatenate(&blocks)
 }
 
 /// From one candidate in so many latents on, computing a row again by the product is no slower.
@@ -120,61 +119,11 @@ fn is_dense(encoder: &Encoder<'_>, x: &[f32], d_in: usize) -> bool {
     encode(encoder, &sample).nnz() * MOST_CANDIDATES * 2 > SAMPLED * encoder.b_enc.len()
 }
 
-/// Codes by a kernel that is precise up to `slack` of a row, and the rows for which `finish` says no.
-fn select(
-    kernel: Kernel,
-    encoder: &Encoder<'_>,
-    x: &[f32],
-    slack: impl Fn(usize) -> f32 + Sync,
-    finish: impl Fn(usize, &mut Selected) -> bool + Sync,
-) -> (Codes, Vec<usize>) {
-    let blocks = walk(
-        kernel,
-        (encoder.w_enc, encoder.b_enc),
-        x,
-        |rows| {
-            let mut selected = SELECTED.take();
-            selected.resize_with(selected.len().max(rows.len()), Selected::default);
-            selected.iter_mut().zip(rows.clone()).for_each(|(row, r)| row.clear(slack(r)));
-            (selected, rows)
-        },
-        |(selected, rows), block| {
-            let selected = &mut selected[block.first_row - rows.start..];
-            for (selected, pre_acts) in selected.iter_mut().zip(block.rows()) {
-                selected.offer(encoder.selection, block.first_latent, pre_acts);
-            }
-        },
-        |(mut selected, rows)| {
-            let (mut codes, mut refused) = (Codes::default(), Vec::new());
-            for (row, r) in selected.iter_mut().zip(rows) {
-                if finish(r, row) {
-                    codes.push_row(&row.latents, &row.values);
-                } else {
-                    codes.push_row(&[], &[]);
-                    refused.push(r);
-                }
-            }
-            SELECTED.set(selected);
-            (codes, refused)
-        },
-    );
-    let (codes, refused): (Vec<Codes>, Vec<Vec<usize>>) = blocks.into_iter().unzip();
-    (Codes::concatenate(&codes), refused.concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::waves::noise;
     use proptest::prelude::*;
-
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let mut state = u64::from(seed);
-        let mut next = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        };
-        (0..n).map(|_| next()).collect()
-    }
 
     /// At the size of real batches: 131,072 selections, of which at most one in 10⁵ may differ, and then
     /// only by what rounding decides.

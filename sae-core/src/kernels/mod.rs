@@ -3,7 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | `codes` | what sparse codes are |
-//! | `walk`, `encode`, `select` | dense product fused with the selection of active latents |
+//! | `encode`, `walk`, `selections`, `select`, `floor` | dense product fused with the selection of active latents |
 //! | `product`, `pack`, `bf16` | the dense product on one thread; candidates for it of half the precision |
 //! | `decode`, `by_latent` | sparse decoding and the gradients of both matrices |
 //! | `dense` | the same for codes with many active latents |
@@ -26,6 +26,7 @@ mod decode;
 mod dense;
 mod encode;
 mod error;
+mod floor;
 mod keep;
 mod levels;
 mod norms;
@@ -36,6 +37,7 @@ mod rows;
 mod select;
 #[cfg(target_arch = "x86_64")]
 mod select_avx512;
+mod selections;
 mod simd;
 mod skip;
 mod walk;

@@ -45,21 +45,27 @@ impl Form {
 pub(super) fn packed(matrix: &[f32], d: usize, form: Form, width: usize) -> Vec<Line> {
     let panel_lines = width * form.depth(d) / LINE;
     let n_lines = (matrix.len() / d).div_ceil(width) * panel_lines;
-    let mut lines = Vec::with_capacity(n_lines);
+    let mut lines: Vec<Line> = Vec::with_capacity(n_lines);
     let panels = lines.spare_capacity_mut()[..n_lines].par_chunks_exact_mut(panel_lines);
     panels.zip(matrix.par_chunks(width * d)).for_each(|(panel, rows)| {
-        panel.fill(MaybeUninit::new(Line::default()));
-        let panel: *mut [MaybeUninit<Line>] = panel;
-        // SAFETY: every line was just written, and MaybeUninit<Line> is laid out as Line.
-        pack(rows, d, form, width, bytemuck::cast_slice_mut(unsafe { &mut *(panel as *mut [Line]) }));
+        // SAFETY: a line is as many floats, of lower alignment; either may be unwritten.
+        let panel = unsafe { std::slice::from_raw_parts_mut(panel.as_mut_ptr().cast(), panel.len() * LINE) };
+        write_panels(rows, d, form, width, panel);
     });
-    // SAFETY: the chunks cover the first `n_lines` lines, and each was filled.
+    // SAFETY: the chunks cover the first `n_lines` lines, and each was written.
     unsafe { lines.set_len(n_lines) };
     lines
 }
 
 /// Panels of `width` rows of a matrix `[n, d]`, the last one filled up with zeros.
 pub(super) fn pack(matrix: &[f32], d: usize, form: Form, width: usize, panels: &mut [f32]) {
+    let panels: *mut [f32] = panels;
+    // SAFETY: only values are written there.
+    write_panels(matrix, d, form, width, unsafe { &mut *(panels as *mut [MaybeUninit<f32>]) });
+}
+
+/// [`pack`], which writes all of `panels`.
+fn write_panels(matrix: &[f32], d: usize, form: Form, width: usize, panels: &mut [MaybeUninit<f32>]) {
     match form {
         Form::F32 => transpose(matrix, d, width, panels),
         Form::Bf16 => {
@@ -76,11 +82,11 @@ pub(super) fn pack(matrix: &[f32], d: usize, form: Form, width: usize, panels: &
     }
 }
 
-fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [f32]) {
+fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [MaybeUninit<f32>]) {
     for (rows, panel) in matrix.chunks(width * d).zip(panels.chunks_exact_mut(width * d)) {
         let n_rows = rows.len() / d;
         if n_rows < width {
-            panel.fill(0.0);
+            panel.fill(MaybeUninit::new(0.0));
         }
         let mut done = 0;
         #[cfg(target_arch = "x86_64")]
@@ -93,7 +99,7 @@ fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [f32]) {
         }
         for (r, row) in rows.chunks_exact(d).enumerate() {
             for i in done..d {
-                panel[i * width + r] = row[i];
+                panel[i * width + r].write(row[i]);
             }
         }
     }
@@ -102,7 +108,7 @@ fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [f32]) {
 /// `panel[i, r] = rows[r, i]` for at most 16 rows of `d`, over the whole lines of them.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn transpose_avx512(rows: &[f32], d: usize, width: usize, panel: &mut [f32]) {
+fn transpose_avx512(rows: &[f32], d: usize, width: usize, panel: &mut [MaybeUninit<f32>]) {
     use std::arch::x86_64::*;
     let n_rows = rows.len() / d;
     assert!(n_rows <= LINE && n_rows <= width && panel.len() + width >= d * width + n_rows);
@@ -137,7 +143,7 @@ fn transpose_avx512(rows: &[f32], d: usize, width: usize, panel: &mut [f32]) {
             for (q, column) in columns.into_iter().enumerate() {
                 // SAFETY: writes `n_rows` values at the start of a row of the panel below `d`.
                 unsafe {
-                    let at = panel.as_mut_ptr().add((from + 4 * q + i) * width);
+                    let at = panel.as_mut_ptr().cast::<f32>().add((from + 4 * q + i) * width);
                     _mm512_mask_storeu_ps(at, lanes, column);
                 }
             }

@@ -1,8 +1,14 @@
 //! Decoding together with what training asks of it, while the rows of `W_dec` lie in cache: how far the
 //! reconstructions are from their targets, and how much each code is to blame.
 
-use super::{ByLatent, Codes, build_beside, build_rows, decode, dense, dots, error::residual, grad_weights};
-use super::{weighted_sum, weighted_sum_of_rows};
+use super::{
+    ByLatent, Codes, build_beside, build_rows, decode,
+    decode::grad_weights_by,
+    dense,
+    error::residual,
+    rows::{dots_again, prefetch},
+    weighted_sum, weighted_sum_of_rows,
+};
 use rayon::prelude::*;
 
 /// Rows that a thread takes at once.
@@ -43,10 +49,11 @@ impl Reconstruction {
                 for ((r, out), error) in rows.zip(out.chunks_exact_mut(d)).zip(errors) {
                     let entries = codes.entries(r);
                     let (row_along, rest) = std::mem::take(&mut along).split_at_mut(entries.len());
+                    prefetch(&x[r * d..][..d]);
                     out.copy_from_slice(bias);
                     weighted_sum(&codes.latents[entries.clone()], &values[entries.clone()], w_dec, out);
                     *error = residual(&x[r * d..][..d], out);
-                    dots(out, &codes.latents[entries], w_dec, row_along);
+                    dots_again(out, &codes.latents[entries], w_dec, row_along);
                     along = rest;
                 }
             });
@@ -55,19 +62,22 @@ impl Reconstruction {
 
     /// The gradient at the values, `[nnz]`: `−2 weights[r] ⟨residual[r, :], w_dec[latent]⟩`.
     pub fn grad_values(&self, codes: &Codes, weights: &[f32]) -> Vec<f32> {
-        times_rows(codes, &self.along, weights)
+        let mut grad = self.along.clone();
+        codes.split_rows(&mut grad, 8 * BLOCK_ROWS).into_par_iter().for_each(|(rows, mut grad)| {
+            for r in rows {
+                let (row, rest) = grad.split_at_mut(codes.entries(r).len());
+                row.iter_mut().for_each(|entry| *entry *= -2.0 * weights[r]);
+                grad = rest;
+            }
+        });
+        grad
     }
 
     /// The gradient at `w_dec`, `[d_sae, d]`: `−2 Σ weights[r] · value · residual[r, :]`.
-    pub fn grad_w_dec(
-        &self,
-        codes: &Codes,
-        by_latent: &ByLatent,
-        values: &[f32],
-        weights: &[f32],
-    ) -> Vec<f32> {
-        let d = self.residual.len() / codes.n_rows();
-        grad_weights(by_latent, &times_rows(codes, values, weights), &self.residual, d)
+    pub fn grad_w_dec(&self, by_latent: &ByLatent, values: &[f32], weights: &[f32]) -> Vec<f32> {
+        let d = self.residual.len() / weights.len();
+        let weight = |row: usize, position: usize| -2.0 * weights[row] * values[position];
+        grad_weights_by(by_latent, weight, &self.residual, d)
     }
 
     /// The gradient at the bias, `[d]`: `−2 Σ_r weights[r] · residual[r, :]`.
@@ -83,19 +93,6 @@ impl Reconstruction {
             grad.iter_mut().zip(&self.residual[r * d..]).for_each(|(grad, rest)| *grad = scale * rest);
         })
     }
-}
-
-/// `−2 weights[r] · entries[r, j]`, `[nnz]`.
-fn times_rows(codes: &Codes, entries: &[f32], weights: &[f32]) -> Vec<f32> {
-    let mut out = entries.to_vec();
-    codes.split_rows(&mut out, 8 * BLOCK_ROWS).into_par_iter().for_each(|(rows, mut out)| {
-        for r in rows {
-            let (row, rest) = out.split_at_mut(codes.entries(r).len());
-            row.iter_mut().for_each(|entry| *entry *= -2.0 * weights[r]);
-            out = rest;
-        }
-    });
-    out
 }
 
 #[cfg(test)]
@@ -138,7 +135,7 @@ mod tests {
             }
             prop_assert!(close(&found.grad_values(&codes, &weights), &of_values));
             let by_latent = ByLatent::new(&codes, d_sae);
-            prop_assert!(close(&found.grad_w_dec(&codes, &by_latent, &values, &weights), &of_w));
+            prop_assert!(close(&found.grad_w_dec(&by_latent, &values, &weights), &of_w));
             let of_target: Vec<f32> =
                 rows().zip(&weights).flat_map(|(row, w)| row.iter().map(move |rest| 2.0 * w * rest)).collect();
             prop_assert!(close(&found.grad_target(&weights), &of_target));

@@ -59,75 +59,114 @@ fn build_from<T: Send>(
     out
 }
 
-/// Accumulators kept in registers while all rows of the sum pass by.
-const LANES: usize = 64;
-
 /// How many rows ahead of its use a row is asked for: rows come in no order that the processor could
 /// foresee, from matrices larger than its nearer caches.
 const AHEAD: usize = 4;
 
+/// Asks for a row before its use: into the second-level cache, for of the first it would take a large part.
+#[inline(always)]
+pub(super) fn prefetch(row: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        const LINE: usize = 16;
+        for i in (0..row.len()).step_by(LINE) {
+            // SAFETY: the address lies inside the row; asking for it changes nothing but the cache.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().add(i).cast()) };
+        }
+    }
+}
+
 #[inline(always)]
 fn prefetch_row(rows: &[u32], j: usize, matrix: &[f32], d: usize) {
-    #[cfg(target_arch = "x86_64")]
     if let Some(&row) = rows.get(j) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        const LINE: usize = 16;
-        let row = matrix[row as usize * d..][..d].as_ptr();
-        for i in (0..d).step_by(LINE) {
-            // SAFETY: the address lies inside `matrix`; asking for it changes nothing but the cache.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.add(i).cast()) };
-        }
+        prefetch(&matrix[row as usize * d..][..d]);
     }
 }
 
 multiversion! {
     /// `out += Σ_j weights[j] · matrix[rows[j], :]`, with `out` `[d]` and `matrix` `[_, d]`.
-    pub fn weighted_sum(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) = weighted_sum_body
+    pub fn weighted_sum(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) = weighted_sum_body, 384 or 64
 }
 
+/// `WIDE` sums are kept in registers while all rows pass by, so that each is read from front to back.
 #[inline(always)]
-fn weighted_sum_body<const FMA: bool>(rows: &[u32], weights: &[f32], matrix: &[f32], out: &mut [f32]) {
+fn weighted_sum_body<const FMA: bool, const WIDE: usize>(
+    rows: &[u32],
+    weights: &[f32],
+    matrix: &[f32],
+    out: &mut [f32],
+) {
+    const NARROW: usize = 64;
     let d = out.len();
     (0..AHEAD).for_each(|j| prefetch_row(rows, j, matrix, d));
-    let (blocks, tail) = out.as_chunks_mut::<LANES>();
-    for (b, block) in blocks.iter_mut().enumerate() {
-        let mut acc = *block;
-        for (j, (&row, &weight)) in rows.iter().zip(weights).enumerate() {
-            if b == 0 {
-                prefetch_row(rows, j + AHEAD, matrix, d);
-            }
-            let start = row as usize * d + b * LANES;
-            let source = &matrix[start..start + LANES];
-            for i in 0..LANES {
-                acc[i] = mul_add::<FMA>(weight, source[i], acc[i]);
-            }
-        }
-        *block = acc;
+    let (wide, rest) = out.as_chunks_mut::<WIDE>();
+    let n_wide = wide.len() * WIDE;
+    let (narrow, tail) = rest.as_chunks_mut::<NARROW>();
+    let n_narrow = narrow.len() * NARROW;
+    for (c, out) in wide.iter_mut().enumerate() {
+        add_columns::<FMA, WIDE>(rows, weights, (matrix, d), c * WIDE, out);
+    }
+    for (c, out) in narrow.iter_mut().enumerate() {
+        add_columns::<FMA, NARROW>(rows, weights, (matrix, d), n_wide + c * NARROW, out);
     }
     if !tail.is_empty() {
         for (&row, &weight) in rows.iter().zip(weights) {
-            let end = (row as usize + 1) * d;
-            for (out, &value) in tail.iter_mut().zip(&matrix[end - d % LANES..end]) {
+            let row = &matrix[row as usize * d..][..d];
+            for (out, &value) in tail.iter_mut().zip(&row[n_wide + n_narrow..]) {
                 *out = mul_add::<FMA>(weight, value, *out);
             }
         }
     }
 }
 
+/// [`weighted_sum`] of the columns from `from` on.
+#[inline(always)]
+fn add_columns<const FMA: bool, const N: usize>(
+    rows: &[u32],
+    weights: &[f32],
+    (matrix, d): (&[f32], usize),
+    from: usize,
+    out: &mut [f32; N],
+) {
+    let mut sums = *out;
+    for (j, (&row, &weight)) in rows.iter().zip(weights).enumerate() {
+        if from == 0 {
+            prefetch_row(rows, j + AHEAD, matrix, d);
+        }
+        let row = &matrix[row as usize * d + from..][..N];
+        for i in 0..N {
+            sums[i] = mul_add::<FMA>(weight, row[i], sums[i]);
+        }
+    }
+    *out = sums;
+}
+
 multiversion! {
     /// `out[j] = Σ_i a[i] · matrix[rows[j], i]`, with `a` `[d]` and `matrix` `[_, d]`.
-    pub fn dots(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) = dots_body
+    pub fn dots(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) = dots_body, 4 or 4
+}
+
+multiversion! {
+    /// [`dots`] of rows that have just been read in their order.
+    pub(super) fn dots_again(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) = dots_body, 0 or 0
 }
 
 #[inline(always)]
-fn dots_body<const FMA: bool>(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) {
+fn dots_body<const FMA: bool, const AHEAD: usize>(a: &[f32], rows: &[u32], matrix: &[f32], out: &mut [f32]) {
     let d = a.len();
-    (0..AHEAD).for_each(|j| prefetch_row(rows, j, matrix, d));
-    for (j, (out, &row)) in out.iter_mut().zip(rows).enumerate() {
-        prefetch_row(rows, j + AHEAD, matrix, d);
+    (0..AHEAD).for_each(|j| prefetch_row(rows, rows.len().wrapping_sub(j + 1), matrix, d));
+    // From the last one on: if they were read before, those are the ones still in the nearest cache.
+    for (j, (out, &row)) in out.iter_mut().zip(rows).enumerate().rev() {
+        if AHEAD > 0 {
+            prefetch_row(rows, j.wrapping_sub(AHEAD), matrix, d);
+        }
         *out = dot_body::<FMA>(a, &matrix[row as usize * d..][..d]);
     }
 }
+
+/// Sums of [`dot`], kept in registers.
+const LANES: usize = 64;
 
 multiversion! {
     /// `Σ_i a[i] · b[i]` over two slices of equal length.

@@ -31,18 +31,21 @@ pub(super) struct Selected {
     pub(super) values: Vec<f32>,
     pub(super) bar: f32,
     pub(super) slack: f32,
+    /// The bar at the beginning, for [`Selection::TopK`].
+    floor: f32,
     /// How many candidates may wait, if that is more than usual.
     limit: usize,
 }
 
 impl Selected {
-    /// Begins a row, whose pre-activations are known up to `slack`.
-    pub(super) fn clear(&mut self, slack: f32) {
+    /// Begins a row, whose pre-activations are known up to `slack`. Of [`Selection::TopK`] more than `k`
+    /// should be above `floor`; [`Selected::reached_its_floor`] tells whether they were.
+    pub(super) fn clear(&mut self, slack: f32, floor: f32) {
         self.latents.clear();
         self.values.clear();
         // Without a bound all would pass: none do.
-        let bar = if slack.is_finite() { 0.0 } else { f32::INFINITY };
-        (self.bar, self.slack, self.limit) = (bar, slack, 64);
+        let bar = if slack.is_finite() { floor } else { f32::INFINITY };
+        (self.bar, self.slack, self.floor, self.limit) = (bar, slack, floor, 64);
     }
 
     /// Offers the latents `first..first + pre_acts.len()` with their pre-activations.
@@ -91,8 +94,19 @@ impl Selected {
         }
         self.latents.truncate(kept);
         self.values.truncate(kept);
-        self.slack = 0.0;
         self.finish(selection);
+    }
+
+    /// Whether a row that has ended has its `k` largest above its floor, so that nothing is missing.
+    pub(super) fn reached_its_floor(&self) -> bool {
+        self.floor == 0.0 || self.bar > self.floor
+    }
+
+    /// Begins anew with candidates that are known.
+    pub(super) fn restart(&mut self, latents: &[u32], values: &[f32]) {
+        self.clear(0.0, 0.0);
+        self.latents.extend_from_slice(latents);
+        self.values.extend_from_slice(values);
     }
 
     /// Appends those above the bar and above their thresholds, if there are any thresholds.
@@ -124,7 +138,7 @@ impl Selected {
             return;
         }
         if k == 0 {
-            self.clear(self.slack);
+            self.clear(self.slack, self.floor);
             self.bar = f32::INFINITY;
             return;
         }
@@ -132,7 +146,9 @@ impl Selected {
         if self.slack == 0.0 {
             self.bar = self.keep(smallest, k - larger);
         } else {
-            self.bar = self.bar.max(f32::from_bits(smallest) - 2.0 * self.slack);
+            // By the k-th itself: what lies below it, as a floor decides, must not change who remains.
+            let kth = smallest_from(&self.values, smallest);
+            self.bar = self.bar.max(kth - 2.0 * self.slack);
             self.keep(self.bar.to_bits(), 0);
             self.limit = 2 * self.values.len();
         }
@@ -242,6 +258,16 @@ fn bisect_body<const FMA: bool>(values: &[f32], k: usize) -> (u32, usize) {
     bisect(values, k, count_from)
 }
 
+/// The smallest value that has at least these bits.
+fn smallest_from(values: &[f32], least: u32) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if select_avx512::detected() {
+        // SAFETY: just detected.
+        return unsafe { select_avx512::smallest_from(values, least) };
+    }
+    values.iter().filter(|value| value.to_bits() >= least).copied().fold(f32::INFINITY, f32::min)
+}
+
 /// How many values have at least these bits. A loop, because the closure of an iterator would be
 /// compiled for the baseline.
 #[inline(always)]
@@ -264,7 +290,7 @@ mod tests {
         fn the_largest_are_selected(steps in prop::collection::vec(-9i8..9, 1..1200), k in 0usize..40, width in 1usize..400) {
             let pre_acts: Vec<f32> = steps.iter().map(|&step| f32::from(step)).collect();
             let mut selected = Selected::default();
-            selected.clear(0.0);
+            selected.clear(0.0, 0.0);
             for (block, pre_acts) in pre_acts.chunks(width).enumerate() {
                 selected.offer(Selection::TopK(k), block * width, pre_acts);
             }

@@ -11,7 +11,7 @@ pub(super) const WIDTH: usize = 16;
 /// Pre-activations that are compared with the bar at once.
 const GROUP: usize = 64;
 /// Of a group, so few are appended one by one quicker than lane by lane.
-const FEW: u32 = 6;
+const FEW: usize = 4;
 
 pub(super) fn detected() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -51,17 +51,19 @@ pub(super) unsafe fn collect<const THRESHOLDS: bool>(
             }
         }
         let mut found = above.iter().rev().fold(0u64, |all, &above| all << WIDTH | u64::from(above));
-        if found.count_ones() <= FEW {
-            while found != 0 {
-                let at = found.trailing_zeros() as usize;
-                // SAFETY: the caller made room for all.
+        let count = found.count_ones() as usize;
+        if count <= FEW {
+            // Always as many are written: how many there are cannot be foreseen, and a wrong guess costs more.
+            for i in n..n + FEW {
+                let at = found.trailing_zeros() as usize % GROUP;
+                // SAFETY: the caller made room for all and a vector more.
                 unsafe {
-                    *latents.add(n) = (first + g * GROUP + at) as u32;
-                    *values.add(n) = group[at] + to.slack;
+                    *latents.add(i) = (first + g * GROUP + at) as u32;
+                    *values.add(i) = group[at] + to.slack;
                 }
-                n += 1;
-                found &= found - 1;
+                found &= found.wrapping_sub(1);
             }
+            n += count;
             continue;
         }
         for (v, &above) in above.iter().enumerate() {
@@ -104,6 +106,21 @@ pub(super) fn kth_largest(values: &[f32], k: usize) -> (u32, usize) {
         count as usize
     };
     bisect(values, k, count_from)
+}
+
+/// The smallest value that has at least these bits.
+#[target_feature(enable = "avx512f,popcnt,bmi1")]
+pub(super) fn smallest_from(values: &[f32], least: u32) -> f32 {
+    let least = _mm512_set1_epi32(least as i32);
+    let mut smallest = _mm512_set1_ps(f32::INFINITY);
+    for i in (0..values.len()).step_by(WIDTH) {
+        let lanes = lanes(i, values.len());
+        // SAFETY: the lanes loaded are inside.
+        let value = unsafe { _mm512_maskz_loadu_ps(lanes, values.as_ptr().add(i)) };
+        let reach = _mm512_mask_cmpge_epu32_mask(lanes, _mm512_castps_si512(value), least);
+        smallest = _mm512_mask_min_ps(smallest, reach, smallest, value);
+    }
+    _mm512_reduce_min_ps(smallest)
 }
 
 /// Keeps candidates with larger bits than `smallest` and the first `room_for_equal` of those equal to it;

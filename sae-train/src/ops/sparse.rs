@@ -165,7 +165,7 @@ pub(super) trait SparseOps: Backend {
     ) -> FloatTensor<Self> {
         let device = grad.device();
         let (grad, values) = (OnHost::new::<Self>(grad), OnHost::new::<Self>(values));
-        let grad_w_dec = reconstruction.grad_w_dec(support.codes(), support.by_latent(), &values, &grad);
+        let grad_w_dec = reconstruction.grad_w_dec(support.by_latent(), &values, &grad);
         let d = grad_w_dec.len() / support.d_sae();
         upload::<Self, 2>(grad_w_dec, [support.d_sae(), d], &device)
     }

@@ -1,6 +1,6 @@
 //! What optimizers do to weights, in place where they lie in main memory.
 
-use super::host::{OnHost, update};
+use super::host::{OnHost, update, upload};
 use burn::backend::{
     Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, tensor::FloatTensor,
 };
@@ -39,9 +39,11 @@ pub fn adam<const D: usize>(
     (Tensor::from_dispatch(param), moments)
 }
 
-/// Takes from each row of `grad` its part along the same row of `w`, whose rows have unit length.
-pub fn project_out_rows(grad: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as OptimizerOps>::project_out(grad.into_dispatch(), w.into_dispatch()))
+/// Takes from each row of `grad` its part along the same row of `w`, whose rows have unit length; gives
+/// what is left, and its sum of squares.
+pub fn project_out_rows(grad: Tensor<2>, w: Tensor<2>) -> (Tensor<2>, f64) {
+    let (grad, squares) = <Dispatch as OptimizerOps>::project_out(grad.into_dispatch(), w.into_dispatch());
+    (Tensor::from_dispatch(grad), sum(squares))
 }
 
 /// Scales each `row` values of a matrix, given row by row, to unit length; a row of zeros stays one.
@@ -58,8 +60,12 @@ pub fn zero_rows(matrix: &mut Tensor<1>, rows: &[u32], width: usize) {
 
 /// `Σ a²` in f64.
 pub fn sum_of_squares<const D: usize>(a: &Tensor<D>) -> f64 {
-    let squares = <Dispatch as OptimizerOps>::squares(a.clone().into_dispatch());
-    Tensor::<1>::from_dispatch(squares).into_data().iter::<f64>().sum()
+    sum(<Dispatch as OptimizerOps>::squares(a.clone().into_dispatch()))
+}
+
+/// The one value of a tensor.
+fn sum(of: FloatTensor<Dispatch>) -> f64 {
+    Tensor::<1>::from_dispatch(of).into_data().iter::<f64>().sum()
 }
 
 /// The optimizer's operations on the tensors of a backend; see the functions of this module.
@@ -88,10 +94,12 @@ pub(super) trait OptimizerOps: Backend {
     }
 
     /// See [`project_out_rows`].
-    fn project_out(grad: FloatTensor<Self>, w: FloatTensor<Self>) -> FloatTensor<Self> {
-        let d = w.shape()[1];
+    fn project_out(grad: FloatTensor<Self>, w: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (device, d) = (w.device(), w.shape()[1]);
         let w = OnHost::new::<Self>(w);
-        update::<Self>(grad, |grad| kernels::project_out_rows(grad, &w, d))
+        let mut squares = 0.0;
+        let grad = update::<Self>(grad, |grad| squares = kernels::project_out_rows(grad, &w, d));
+        (grad, upload::<Self, 1>(vec![squares as f32], [1], &device))
     }
 
     /// See [`normalize_rows`].
@@ -103,7 +111,7 @@ pub(super) trait OptimizerOps: Backend {
     fn squares(a: FloatTensor<Self>) -> FloatTensor<Self> {
         let device = a.device();
         let sum = kernels::sum_of_squares(&OnHost::new::<Self>(a));
-        super::host::upload::<Self, 1>(vec![sum as f32], [1], &device)
+        upload::<Self, 1>(vec![sum as f32], [1], &device)
     }
 }
 
