@@ -1,7 +1,5 @@
 //! Which latents have stopped firing.
 
-use sae_core::Codes;
-
 /// For each latent, the rows seen since it last fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLatents {
@@ -21,11 +19,10 @@ impl DeadLatents {
         Self { rows_since_fired, window }
     }
 
-    /// Takes note of a batch.
-    pub fn observe(&mut self, codes: &Codes) {
-        let rows = codes.n_rows() as u64;
-        self.rows_since_fired.iter_mut().for_each(|since| *since += rows);
-        for &latent in &codes.latents {
+    /// Takes note of a batch of `n_rows` in which these latents fired.
+    pub fn observe(&mut self, n_rows: usize, fired: impl IntoIterator<Item = u32>) {
+        self.rows_since_fired.iter_mut().for_each(|since| *since += n_rows as u64);
+        for latent in fired {
             self.rows_since_fired[latent as usize] = 0;
         }
     }
@@ -44,11 +41,10 @@ mod tests {
     #[test]
     fn a_latent_dies_after_the_window_and_lives_again_when_it_fires() {
         let mut dead = DeadLatents::new(3, 4);
-        let codes = |latents: Vec<u32>| Codes { offsets: vec![0, 1, 2], values: vec![1.0; 2], latents };
-        dead.observe(&codes(vec![0, 1]));
-        dead.observe(&codes(vec![0, 0]));
+        dead.observe(2, [0, 1]);
+        dead.observe(2, [0, 0]);
         assert_eq!(dead.latents(), [2]);
-        dead.observe(&codes(vec![0, 2]));
+        dead.observe(2, [0, 2]);
         assert_eq!(dead.latents(), [1]);
     }
 }

@@ -131,7 +131,7 @@ impl Trainer {
         self.step += 1;
         self.tokens_seen += n_rows as u64;
         let fired = forward.fired.codes();
-        self.dead.observe(fired);
+        self.dead.observe(n_rows, forward.fired.active_latents());
         let mut after = After {
             params: &mut self.params,
             state: &mut self.state,

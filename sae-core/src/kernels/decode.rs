@@ -1,6 +1,6 @@
 //! Decoding sparse codes, forwards and backwards, touching active latents only, unless they are many.
 
-use super::{ByLatent, Codes, build, build_rows, dense, dots, weighted_sum};
+use super::{ByLatent, Codes, build_beside, build_rows, dense, dots, weighted_sum};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -76,18 +76,29 @@ fn gather_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32], out: &mut [f32
 /// With `weights` the codes' values and `matrix` the gradient at the output this is the decoder's
 /// gradient; with the gradient at the values and the centred inputs it is the encoder's.
 pub fn grad_weights(by_latent: &ByLatent, weights: &[f32], matrix: &[f32], d_in: usize) -> Vec<f32> {
+    grad_weights_and_sums(by_latent, weights, matrix, d_in).0
+}
+
+/// [`grad_weights`], and `Σ weights[r, j]` over the entries of each latent, `[d_sae]`: the gradient of a bias.
+pub fn grad_weights_and_sums(
+    by_latent: &ByLatent,
+    weights: &[f32],
+    matrix: &[f32],
+    d_in: usize,
+) -> (Vec<f32>, Vec<f32>) {
     grad_weights_by(by_latent, |_, position| weights[position], matrix, d_in)
 }
 
-/// [`grad_weights`] with the weight of an entry from its row and its position in the codes.
+/// [`grad_weights_and_sums`] with the weight of an entry from its row and its position in the codes.
 pub(super) fn grad_weights_by(
     by_latent: &ByLatent,
     weight: impl Fn(usize, usize) -> f32 + Sync,
     matrix: &[f32],
     d_in: usize,
-) -> Vec<f32> {
+) -> (Vec<f32>, Vec<f32>) {
     let weights = |entries: Range<usize>, to: &mut Vec<f32>| {
         let entries = by_latent.rows()[entries.clone()].iter().zip(&by_latent.positions()[entries]);
+        to.clear();
         to.extend(entries.map(|(&row, &position)| weight(row as usize, position as usize)));
     };
     if density(by_latent.rows().len(), matrix.len() / d_in, by_latent.d_sae()) > DENSE_LATENTS {
@@ -101,16 +112,20 @@ fn gather_grad_weights(
     weights: impl Fn(Range<usize>, &mut Vec<f32>) + Sync,
     matrix: &[f32],
     d_in: usize,
-) -> Vec<f32> {
-    build(by_latent.d_sae() * d_in, BLOCK_LATENTS * d_in, 1, |block, out| {
+) -> (Vec<f32>, Vec<f32>) {
+    let mut sums = vec![0.0; by_latent.d_sae()];
+    let beside = sums.chunks_mut(BLOCK_LATENTS).enumerate().collect();
+    let len = by_latent.d_sae() * d_in;
+    let grad = build_beside(len, BLOCK_LATENTS * d_in, beside, |out, (block, sums): (usize, &mut [f32])| {
         let mut of_latent = Vec::new();
-        for (l, out) in out.chunks_exact_mut(d_in).enumerate() {
+        for (l, (out, sum)) in out.chunks_exact_mut(d_in).zip(sums).enumerate() {
             let entries = by_latent.entries(block * BLOCK_LATENTS + l);
-            of_latent.clear();
             weights(entries.clone(), &mut of_latent);
+            *sum = of_latent.iter().sum();
             weighted_sum(&by_latent.rows()[entries], &of_latent, matrix, out);
         }
-    })
+    });
+    (grad, sums)
 }
 
 #[cfg(test)]
@@ -139,10 +154,13 @@ mod tests {
             prop_assert!(close(&gathered, &product));
             let by_latent = ByLatent::new(&codes, d_sae);
             let weights = |entries: Range<usize>, to: &mut Vec<f32>| {
+                to.clear();
                 to.extend(by_latent.positions()[entries].iter().map(|&position| codes.values[position as usize]));
             };
-            let gathered = gather_grad_weights(&by_latent, weights, &grad, d_in);
-            prop_assert!(close(&gathered, &dense::grad_weights(&by_latent, weights, &grad, d_in)));
+            let (gathered, sums) = gather_grad_weights(&by_latent, weights, &grad, d_in);
+            let (product, also_sums) = dense::grad_weights(&by_latent, weights, &grad, d_in);
+            prop_assert!(close(&gathered, &product) && close(&sums, &also_sums));
+            prop_assert!(close(&sums, &by_latent.sums(&codes.values)));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Reading a row of weights for each active latent costs more than multiplying it with the zeros of a few
 //! others. Codes are spread out into blocks, never as a whole `[n_rows, d_sae]` matrix.
 
-use super::{ByLatent, Codes, build};
+use super::{ByLatent, Codes, build, build_beside};
 use rayon::prelude::*;
 use std::{cell::RefCell, ops::Range};
 
@@ -70,31 +70,35 @@ pub(super) fn decode_grad_values(codes: &Codes, w_dec: &[f32], grad: &[f32], out
     });
 }
 
-/// See [`super::grad_weights`]; `weights` appends those of a range of `by_latent`'s entries.
+/// See [`super::decode::grad_weights_and_sums`]; `weights` gives those of a range of `by_latent`'s entries.
 pub(super) fn grad_weights(
     by_latent: &ByLatent,
     weights: impl Fn(Range<usize>, &mut Vec<f32>) + Sync,
     matrix: &[f32],
     d: usize,
-) -> Vec<f32> {
+) -> (Vec<f32>, Vec<f32>) {
     let n_rows = matrix.len() / d;
     let block_latents = block_rows(n_rows);
-    build(by_latent.d_sae() * d, block_latents * d, 1, |block, out| {
+    let mut sums = vec![0.0; by_latent.d_sae()];
+    let beside = sums.chunks_mut(block_latents).enumerate().collect();
+    let len = by_latent.d_sae() * d;
+    let grad = build_beside(len, block_latents * d, beside, |out, (block, sums): (usize, &mut [f32])| {
         let first = block * block_latents;
         with_scratch(out.len() / d * n_rows, |acts| {
             acts.fill(0.0);
             let mut of_latent = Vec::new();
-            for (l, acts) in acts.chunks_exact_mut(n_rows).enumerate() {
+            for (l, (acts, sum)) in acts.chunks_exact_mut(n_rows).zip(sums).enumerate() {
                 let entries = by_latent.entries(first + l);
-                of_latent.clear();
                 weights(entries.clone(), &mut of_latent);
+                *sum = of_latent.iter().sum();
                 for (&row, &weight) in by_latent.rows()[entries].iter().zip(&of_latent) {
                     acts[row as usize] = weight;
                 }
             }
             multiply_add(acts, matrix, n_rows, out);
         });
-    })
+    });
+    (grad, sums)
 }
 
 /// `out[r, c] += Σ_i a[r, i] · b[i, c]` on one thread, `a` `[_, n]`, `b` `[n, _]`.

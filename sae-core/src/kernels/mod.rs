@@ -49,7 +49,7 @@ pub use adam::{
 };
 pub use by_latent::ByLatent;
 pub use codes::Codes;
-pub use decode::{decode, decode_grad_values, grad_weights};
+pub use decode::{decode, decode_grad_values, grad_weights, grad_weights_and_sums};
 pub use encode::{Encoder, Precision, encode, encode_with};
 pub use error::{row_errors, row_errors_grad};
 pub use keep::{Choice, Keep, Scores, encode_keeping};

@@ -40,6 +40,10 @@ impl Form {
     }
 }
 
+/// Floats of a matrix whose panels are written past the caches: they could not stay there until they are used,
+/// and a line that is not in cache would have to be read before it is written.
+const STREAMED: usize = 1 << 20;
+
 /// Panels of `width` rows, a multiple of [`LINE`], of a matrix `[n, d]`, packed by all threads; the last
 /// one is filled up with zeros.
 pub(super) fn packed(matrix: &[f32], d: usize, form: Form, width: usize) -> Vec<Line> {
@@ -50,7 +54,7 @@ pub(super) fn packed(matrix: &[f32], d: usize, form: Form, width: usize) -> Vec<
     panels.zip(matrix.par_chunks(width * d)).for_each(|(panel, rows)| {
         // SAFETY: a line is as many floats, of lower alignment; either may be unwritten.
         let panel = unsafe { std::slice::from_raw_parts_mut(panel.as_mut_ptr().cast(), panel.len() * LINE) };
-        write_panels(rows, d, form, width, panel);
+        write_panels(rows, d, form, width, panel, matrix.len() >= STREAMED);
     });
     // SAFETY: the chunks cover the first `n_lines` lines, and each was written.
     unsafe { lines.set_len(n_lines) };
@@ -61,13 +65,21 @@ pub(super) fn packed(matrix: &[f32], d: usize, form: Form, width: usize) -> Vec<
 pub(super) fn pack(matrix: &[f32], d: usize, form: Form, width: usize, panels: &mut [f32]) {
     let panels: *mut [f32] = panels;
     // SAFETY: only values are written there.
-    write_panels(matrix, d, form, width, unsafe { &mut *(panels as *mut [MaybeUninit<f32>]) });
+    let panels = unsafe { &mut *(panels as *mut [MaybeUninit<f32>]) };
+    write_panels(matrix, d, form, width, panels, false);
 }
 
-/// [`pack`], which writes all of `panels`.
-fn write_panels(matrix: &[f32], d: usize, form: Form, width: usize, panels: &mut [MaybeUninit<f32>]) {
+/// [`pack`], which writes all of `panels`; `streamed` past the caches, where they begin with a line.
+fn write_panels(
+    matrix: &[f32],
+    d: usize,
+    form: Form,
+    width: usize,
+    panels: &mut [MaybeUninit<f32>],
+    streamed: bool,
+) {
     match form {
-        Form::F32 => transpose(matrix, d, width, panels),
+        Form::F32 => transpose(matrix, d, width, panels, streamed),
         Form::Bf16 => {
             let depth = form.depth(d);
             let mut pairs = vec![0.0; width * depth];
@@ -76,13 +88,13 @@ fn write_panels(matrix: &[f32], d: usize, form: Form, width: usize, panels: &mut
                 rows.chunks_exact(d)
                     .zip(pairs.chunks_exact_mut(depth))
                     .for_each(|(row, pairs)| pair_halves(row, pairs));
-                transpose(pairs, depth, width, panel);
+                transpose(pairs, depth, width, panel, streamed);
             }
         }
     }
 }
 
-fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [MaybeUninit<f32>]) {
+fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [MaybeUninit<f32>], streamed: bool) {
     for (rows, panel) in matrix.chunks(width * d).zip(panels.chunks_exact_mut(width * d)) {
         let n_rows = rows.len() / d;
         if n_rows < width {
@@ -94,7 +106,7 @@ fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [MaybeUninit<f
             done = d - d % LINE;
             for (at, rows) in rows.chunks(LINE * d).enumerate() {
                 // SAFETY: AVX-512F was just detected.
-                unsafe { transpose_avx512(rows, d, width, &mut panel[at * LINE..]) };
+                unsafe { transpose_avx512(rows, d, width, &mut panel[at * LINE..], streamed) };
             }
         }
         for (r, row) in rows.chunks_exact(d).enumerate() {
@@ -108,9 +120,11 @@ fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [MaybeUninit<f
 /// `panel[i, r] = rows[r, i]` for at most 16 rows of `d`, over the whole lines of them.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn transpose_avx512(rows: &[f32], d: usize, width: usize, panel: &mut [MaybeUninit<f32>]) {
+fn transpose_avx512(rows: &[f32], d: usize, width: usize, panel: &mut [MaybeUninit<f32>], streamed: bool) {
     use std::arch::x86_64::*;
     let n_rows = rows.len() / d;
+    let whole_lines =
+        n_rows == LINE && width.is_multiple_of(LINE) && panel.as_ptr().cast::<Line>().is_aligned();
     assert!(n_rows <= LINE && n_rows <= width && panel.len() + width >= d * width + n_rows);
     let lanes = ((1u32 << n_rows) - 1) as u16;
     for from in (0..d - d % LINE).step_by(LINE) {
@@ -141,12 +155,21 @@ fn transpose_avx512(rows: &[f32], d: usize, width: usize, panel: &mut [MaybeUnin
             let (p02, p13) = (even(a[8 + i], a[12 + i]), odd(a[8 + i], a[12 + i]));
             let columns = [even(q02, p02), even(q13, p13), odd(q02, p02), odd(q13, p13)];
             for (q, column) in columns.into_iter().enumerate() {
-                // SAFETY: writes `n_rows` values at the start of a row of the panel below `d`.
+                // SAFETY: writes `n_rows` values at the start of a row of the panel below `d`; where those are
+                // a line and the panel begins with one, at a line.
                 unsafe {
                     let at = panel.as_mut_ptr().cast::<f32>().add((from + 4 * q + i) * width);
-                    _mm512_mask_storeu_ps(at, lanes, column);
+                    if streamed && whole_lines {
+                        _mm512_stream_ps(at, column);
+                    } else {
+                        _mm512_mask_storeu_ps(at, lanes, column);
+                    }
                 }
             }
         }
+    }
+    if streamed {
+        // Other threads see what was written only after this.
+        _mm_sfence();
     }
 }

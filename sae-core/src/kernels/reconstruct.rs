@@ -77,7 +77,7 @@ impl Reconstruction {
     pub fn grad_w_dec(&self, by_latent: &ByLatent, values: &[f32], weights: &[f32]) -> Vec<f32> {
         let d = self.residual.len() / weights.len();
         let weight = |row: usize, position: usize| -2.0 * weights[row] * values[position];
-        grad_weights_by(by_latent, weight, &self.residual, d)
+        grad_weights_by(by_latent, weight, &self.residual, d).0
     }
 
     /// The gradient at the bias, `[d]`: `−2 Σ_r weights[r] · residual[r, :]`.

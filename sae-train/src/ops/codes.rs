@@ -29,6 +29,18 @@ impl Support {
         self.d_sae
     }
 
+    /// Every latent that fires on some row; some more than once, unless the gradients have turned the support
+    /// around already.
+    pub(crate) fn active_latents(&self) -> impl Iterator<Item = u32> {
+        let turned = self.by_latent.get();
+        let active = |by_latent: &'_ ByLatent, latent: u32| !by_latent.entries(latent as usize).is_empty();
+        let once = turned.into_iter().flat_map(move |by_latent| {
+            (0..self.d_sae as u32).filter(move |&latent| active(by_latent, latent))
+        });
+        let as_they_come = turned.is_none().then_some(&self.codes.latents);
+        once.chain(as_they_come.into_iter().flatten().copied())
+    }
+
     pub(super) fn by_latent(&self) -> &ByLatent {
         self.by_latent.get_or_init(|| ByLatent::new(&self.codes, self.d_sae))
     }
@@ -146,5 +158,19 @@ impl SparseCodes {
             values: super::pick(self.values.clone(), positions),
             support: Arc::new(Support::new(picked, self.support.d_sae)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_active_latents_are_the_same_once_it_is_turned_around() {
+        let codes = Codes { offsets: vec![0, 2, 2, 4], latents: vec![1, 4, 0, 4], values: vec![1.0; 4] };
+        let support = Support::new(codes, 6);
+        assert_eq!(support.active_latents().collect::<Vec<_>>(), [1, 4, 0, 4]);
+        support.by_latent();
+        assert_eq!(support.active_latents().collect::<Vec<_>>(), [0, 1, 4]);
     }
 }

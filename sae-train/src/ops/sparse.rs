@@ -67,9 +67,8 @@ pub(super) trait SparseOps: Backend {
         let (grad, w_enc) = (OnHost::new::<Self>(grad), OnHost::new::<Self>(w_enc));
         let (by_latent, d_sae) = (support.by_latent(), support.d_sae());
         let d_in = w_enc.len() / d_sae;
-        let grad_b_enc = by_latent.sums(&grad);
+        let (grad_w_enc, grad_b_enc) = kernels::grad_weights_and_sums(by_latent, &grad, &centred, d_in);
         let grad_b_pre = kernels::weighted_sum_of_rows(&w_enc, d_in, |latent| -grad_b_enc[latent]);
-        let grad_w_enc = kernels::grad_weights(by_latent, &grad, &centred, d_in);
         (
             upload::<Self, 1>(grad_b_pre, [d_in], &device),
             upload::<Self, 2>(grad_w_enc, [d_sae, d_in], &device),
