@@ -6,7 +6,7 @@
 //! (384 × 6,144, `k` 32) the smallest share was 0.076, the median 0.090.
 //!
 //! So a row starts with nine tenths of the smallest share so far: 130 of 6,144 pre-activations pass on average. A row
-//! with fewer than `k` above its floor, one in a million of those, is encoded again without: codes do not depend on it.
+//! with fewer than `k` above its floor, of those one, is selected again without: codes do not depend on floors.
 
 use super::dot;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
