@@ -27,6 +27,7 @@ pub(super) enum Form {
     /// The values.
     F32,
     /// Pairs of them rounded to bf16, the halves of the row side by side.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "no other kernel takes it"))]
     Bf16,
 }
 
@@ -94,6 +95,7 @@ fn write_panels(
     }
 }
 
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, unused_mut, reason = "for AVX-512 alone"))]
 fn transpose(matrix: &[f32], d: usize, width: usize, panels: &mut [MaybeUninit<f32>], streamed: bool) {
     for (rows, panel) in matrix.chunks(width * d).zip(panels.chunks_exact_mut(width * d)) {
         let n_rows = rows.len() / d;

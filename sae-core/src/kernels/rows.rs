@@ -65,6 +65,7 @@ const AHEAD: usize = 4;
 
 /// Asks for a row before its use: into the second-level cache, for of the first it would take a large part.
 #[inline(always)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "nothing is asked for elsewhere"))]
 pub(super) fn prefetch(row: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     {

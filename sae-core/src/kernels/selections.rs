@@ -135,6 +135,9 @@ mod tests {
             let encoder = Encoder { w_enc: &w, b_enc: &b, selection: Selection::TopK(k) };
             // With more threads all rows would have begun before any tells something.
             let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+            let (floor, alike) = (Floor::unknown(), &x[..2500 * d]);
+            pool.install(|| select(Kernel::detect(), &encoder, alike, &floor, |_| 0.0, |_| true));
+            assert!(floor.of(&x[d..2 * d]) > 0.0, "no row would have a floor");
             for precision in [Precision::F32, Precision::Bf16Candidates] {
                 let codes = pool.install(|| encode_with(&encoder, &x, precision));
                 for (r, x) in x.chunks_exact(d).enumerate() {

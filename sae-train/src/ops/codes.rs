@@ -33,9 +33,8 @@ impl Support {
     /// around already.
     pub(crate) fn active_latents(&self) -> impl Iterator<Item = u32> {
         let turned = self.by_latent.get();
-        let active = |by_latent: &'_ ByLatent, latent: u32| !by_latent.entries(latent as usize).is_empty();
-        let once = turned.into_iter().flat_map(move |by_latent| {
-            (0..self.d_sae as u32).filter(move |&latent| active(by_latent, latent))
+        let once = turned.into_iter().flat_map(|by_latent| {
+            (0..self.d_sae as u32).filter(|&latent| !by_latent.entries(latent as usize).is_empty())
         });
         let as_they_come = turned.is_none().then_some(&self.codes.latents);
         once.chain(as_they_come.into_iter().flatten().copied())
